@@ -1,0 +1,1 @@
+"""Driftsonde: an event-driven monitor for machine-learning models in production."""

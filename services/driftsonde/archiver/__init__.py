@@ -1,0 +1,1 @@
+"""Writes raw events to the store."""

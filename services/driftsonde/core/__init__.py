@@ -1,0 +1,1 @@
+"""Pure core: no input or output, no clock, no logging, no randomness."""

@@ -1,0 +1,69 @@
+"""The frozen reference of a (model, version): bin edges, reference counts, reference performance, lineage."""
+
+from dataclasses import dataclass
+
+from driftsonde.core.events import Floats, Ints, Role
+
+# Positions of the special bins of a numeric column: counts = [below, bin 1 … bin B, above, missing].
+# Positions of the special bins of a categorical column: counts = [category 1 … category K, unseen, missing].
+
+
+@dataclass(frozen=True, slots=True)
+class NumericReference:
+    """`edges` is float64[B+1], ascending; bin b holds edges[b-1] <= x < edges[b]; `counts` is int64[B+3]."""
+
+    name: str
+    role: Role
+    edges: Floats
+    counts: Ints
+    total: float
+    total_squares: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalReference:
+    """`categories` has K entries; `counts` is int64[K+2]."""
+
+    name: str
+    role: Role
+    categories: tuple[str, ...]
+    counts: Ints
+
+
+Reference = NumericReference | CategoricalReference
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """What the reference rows scored: the headline metric ("accuracy" or "rmse"), over `n` labelled rows."""
+
+    metric: str
+    value: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a baseline comes from. Windows that begin before `end_ms` are in-sample: reported, never alarming."""
+
+    source: str
+    fingerprint: str
+    start_ms: int
+    end_ms: int
+    provisional: bool = False
+    code_revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """`segments` holds, for each segment column, the values that get a slice of their own."""
+
+    model: str
+    version: str
+    rows: int
+    columns: tuple[Reference, ...]
+    segments: tuple[tuple[str, tuple[str, ...]], ...]
+    performance: Performance | None
+    lineage: Lineage

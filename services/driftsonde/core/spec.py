@@ -1,0 +1,115 @@
+"""What a team declares about a model: its task, its time, its policy. Parsed at the edge, frozen here.
+
+Durations are milliseconds. Every field has a default that suits a model nobody has configured.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+
+
+class Task(StrEnum):
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+class Mode(StrEnum):
+    """What the controller may do by itself: nothing, propose to a person, act."""
+
+    OBSERVE = "observe"
+    RECOMMEND = "recommend"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRule:
+    """A column drifts in a window when its PSI passes both bars: the practical one and the statistical one.
+
+    psi: the practical bar (effect size). alpha: the chance a column without drift passes the statistical bar in one
+    window, after Bonferroni over the columns. min_rows: a smaller window is not judged.
+    alert_after, retrain_after, resolve_after: consecutive windows, drifting or clean.
+    """
+
+    psi: float = 0.2
+    alpha: float = 0.01
+    min_rows: int = 100
+    alert_after: int = 1
+    retrain_after: int = 3
+    resolve_after: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRule:
+    """A column's missing, unseen or out-of-range rate rose by more than this over the baseline's (0 to 1)."""
+
+    missing_rate: float = 0.1
+    unseen_rate: float = 0.1
+    out_of_range_rate: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceRule:
+    """Accuracy (for regression: RMSE, relative) is worse than the baseline's by more than `drop`, and the interval
+    at `confidence` says that it is not chance."""
+
+    drop: float = 0.05
+    confidence: float = 0.99
+    min_labels: int = 100
+    alert_after: int = 1
+    retrain_after: int = 3
+    resolve_after: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryRule:
+    """Roll back when the canary's accuracy is below the champion's by more than `margin`, at any-time level `alpha`."""
+
+    margin: float = 0.02
+    alpha: float = 0.05
+    min_labels: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ActionPolicy:
+    """Who decides on each kind of action, and how long after one the next may come."""
+
+    retrain: Mode = Mode.OBSERVE
+    rollback: Mode = Mode.OBSERVE
+    retrain_cooldown_ms: int = 24 * HOUR_MS
+    approval_expiry_ms: int = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules say whether a number matters; actions say what may be done about it."""
+
+    drift: DriftRule = field(default_factory=DriftRule)
+    quality: QualityRule = field(default_factory=QualityRule)
+    performance: PerformanceRule = field(default_factory=PerformanceRule)
+    canary: CanaryRule = field(default_factory=CanaryRule)
+    actions: ActionPolicy = field(default_factory=ActionPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One monitored model.
+
+    window_ms: size of the event-time windows. lateness_ms: how far behind the newest event of its partition a row may
+    be and still count as on time. label_wait_ms: how long after a window's end its labels are waited for before its
+    performance is judged. classes: the labels of a classification, in the order of the confusion matrix; for a binary
+    task the second is the positive one. segments: names of the columns that results are sliced by.
+    """
+
+    name: str
+    task: Task
+    window_ms: int = HOUR_MS
+    lateness_ms: int = 5 * MINUTE_MS
+    label_wait_ms: int = 24 * HOUR_MS
+    classes: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    owner: str = ""
+    description: str = ""
+    policy: Policy = field(default_factory=Policy)

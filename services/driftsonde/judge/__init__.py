@@ -1,0 +1,1 @@
+"""Merges sketches into windows, computes statistics and publishes signals."""

@@ -1,0 +1,1 @@
+"""Folds raw events into chunk sketches."""
