@@ -1,0 +1,1 @@
+"""Pure statistics over count vectors and mergeable outcome forms."""
