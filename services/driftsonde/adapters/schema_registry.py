@@ -1,0 +1,44 @@
+"""The Confluent Schema Registry (or one that speaks its HTTP interface), behind the codec's `SchemaRegistry`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
+
+from driftsonde.adapters.avro import RegistryUnavailable, UnknownSchema
+
+_NOT_FOUND = 404
+
+
+class ConfluentRegistry:
+    """Ids and schemas are cached by the client: one request for each of them in a process."""
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        """`options` go to Confluent's client as they are (credentials, TLS). A url of `mock://` is in memory."""
+        self._client = SchemaRegistryClient.new_client({"url": url, **(options or {})})
+
+    def register(self, subject: str, schema: str) -> int:
+        try:
+            return self._client.register_schema(subject, Schema(schema, "AVRO"))
+        except Exception as error:
+            raise _unavailable(error) from error
+
+    def schema(self, schema_id: int) -> str:
+        try:
+            text = self._client.get_schema(schema_id).schema_str
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                raise UnknownSchema(
+                    f"the registry has no schema of that id ({error.error_message})"
+                ) from error
+            raise _unavailable(error) from error
+        except Exception as error:
+            raise _unavailable(error) from error
+        if text is None:
+            raise UnknownSchema("the registry has an empty schema of that id")
+        return text
+
+
+def _unavailable(error: Exception) -> RegistryUnavailable:
+    # The client lets through errors of its HTTP library, which is a private choice of each of its releases.
+    return RegistryUnavailable(f"schema registry: {type(error).__name__}: {error}")

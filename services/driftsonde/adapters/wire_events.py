@@ -1,0 +1,216 @@
+"""The events of producers as Avro records: one `RecordType` for each schema of an event.
+
+Packed columns are views into the message's bytes (read-only arrays), so that decoding costs nothing per row.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from driftsonde.adapters.avro import Record, RecordType
+from driftsonde.core.events import (
+    CategoricalColumn,
+    Column,
+    FeatureBatch,
+    Heartbeat,
+    Ints,
+    InvalidEvent,
+    LabelBatch,
+    NumericColumn,
+    PredictionBatch,
+    Role,
+    Variant,
+    validate,
+)
+
+_FLOAT64 = np.dtype("<f8")
+_INT64 = np.dtype("<i8")
+_INT32 = np.dtype("<i4")
+
+Scalar = float | str | bool | None
+
+
+def _pack(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> bytes:
+    return np.asarray(values, dtype=dtype).tobytes()
+
+
+def _unpack(field: str, packed: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if len(packed) % dtype.itemsize:
+        raise InvalidEvent(field, f"{len(packed)} bytes are no whole number of {dtype.itemsize}-byte values")
+    return np.frombuffer(packed, dtype=dtype)
+
+
+def _column_to_record(column: Column) -> tuple[str, Record]:
+    """The pair by which fastavro names the branch of a union."""
+    match column:
+        case NumericColumn():
+            return "driftsonde.NumericColumn", {
+                "name": column.name,
+                "role": column.role.value,
+                "values": _pack(column.values, _FLOAT64),
+            }
+        case CategoricalColumn():
+            return "driftsonde.CategoricalColumn", {
+                "name": column.name,
+                "role": column.role.value,
+                "codes": _pack(column.codes, _INT32),
+                "categories": column.categories,
+            }
+
+
+def _column_from_record(record: Record) -> Column:
+    name = record["name"]
+    role = Role(record["role"])
+    if "values" in record:
+        return NumericColumn(name, role, _unpack(f"columns[{name}]", record["values"], _FLOAT64))
+    codes = _unpack(f"columns[{name}]", record["codes"], _INT32)
+    return CategoricalColumn(name, role, codes, tuple(record["categories"]))
+
+
+def _columns_from_record(record: Record) -> tuple[Column, ...]:
+    return tuple(_column_from_record(column) for column in record["columns"])
+
+
+def _times_from_record(record: Record) -> Ints:
+    return _unpack("timestamps_ms", record["timestamps_ms"], _INT64)
+
+
+def _predictions_to_record(batch: PredictionBatch) -> Record:
+    return {
+        "model": batch.model,
+        "version": batch.version,
+        "variant": batch.variant.value,
+        "ids": batch.ids,
+        "timestamps_ms": _pack(batch.timestamps_ms, _INT64),
+        "columns": [_column_to_record(column) for column in batch.columns],
+    }
+
+
+def _predictions_from_record(record: Record) -> PredictionBatch:
+    batch = PredictionBatch(
+        model=record["model"],
+        version=record["version"],
+        variant=Variant(record["variant"]),
+        ids=tuple(record["ids"]),
+        timestamps_ms=_times_from_record(record),
+        columns=_columns_from_record(record),
+    )
+    validate(batch)
+    return batch
+
+
+def _labels_to_record(batch: LabelBatch) -> Record:
+    return {
+        "model": batch.model,
+        "ids": batch.ids,
+        "timestamps_ms": _pack(batch.timestamps_ms, _INT64),
+        "labels": _column_to_record(batch.labels),
+    }
+
+
+def _labels_from_record(record: Record) -> LabelBatch:
+    batch = LabelBatch(
+        model=record["model"],
+        ids=tuple(record["ids"]),
+        timestamps_ms=_times_from_record(record),
+        labels=_column_from_record(record["labels"]),
+    )
+    if batch.labels.name != "label" or batch.labels.role is not Role.PREDICTION:
+        raise InvalidEvent("labels", "expected a column named label, of the role prediction")
+    validate(batch)
+    return batch
+
+
+def _features_to_record(batch: FeatureBatch) -> Record:
+    return {
+        "view": batch.view,
+        "version": batch.version,
+        "online": batch.online,
+        "entity_ids": batch.entity_ids,
+        "timestamps_ms": _pack(batch.timestamps_ms, _INT64),
+        "columns": [_column_to_record(column) for column in batch.columns],
+    }
+
+
+def _features_from_record(record: Record) -> FeatureBatch:
+    batch = FeatureBatch(
+        view=record["view"],
+        version=record["version"],
+        online=record["online"],
+        entity_ids=tuple(record["entity_ids"]),
+        timestamps_ms=_times_from_record(record),
+        columns=_columns_from_record(record),
+    )
+    validate(batch)
+    return batch
+
+
+def _heartbeat_to_record(heartbeat: Heartbeat) -> Record:
+    return {"timestamp_ms": heartbeat.timestamp_ms}
+
+
+def _heartbeat_from_record(record: Record) -> Heartbeat:
+    heartbeat = Heartbeat(record["timestamp_ms"])
+    validate(heartbeat)
+    return heartbeat
+
+
+def _one_row(name: str, role: Role, value: Scalar) -> Column:
+    """A column of one row. Null is numeric: its column may be of either kind, and is missing in both."""
+    if isinstance(value, str):
+        return CategoricalColumn(name, role, np.zeros(1, dtype=np.int32), (value,))
+    return NumericColumn(name, role, np.array([math.nan if value is None else value], dtype=np.float64))
+
+
+def _one_outcome(name: str, value: float | str | bool) -> Column:
+    """A prediction or label of one row: booleans are the classes "1" and "0"; NaN is missing."""
+    return _one_row(name, Role.PREDICTION, str(int(value)) if isinstance(value, bool) else value)
+
+
+def _one_row_each(role: Role, values: Mapping[str, Scalar]) -> Iterator[Column]:
+    return (_one_row(name, role, value) for name, value in values.items())
+
+
+def _prediction_from_event(record: Record) -> PredictionBatch:
+    score = record["score"]
+    batch = PredictionBatch(
+        model=record["model"],
+        version=record["version"],
+        variant=Variant(record["variant"]),
+        ids=(record["id"],),
+        timestamps_ms=np.array([record["timestamp_ms"]], dtype=np.int64),
+        columns=(
+            *_one_row_each(Role.FEATURE, record["features"]),
+            _one_outcome("prediction", record["prediction"]),
+            *(() if score is None else (_one_row("score", Role.SCORE, score),)),
+            *_one_row_each(Role.SEGMENT, record["segments"]),
+            *_one_row_each(Role.PROTECTED, record["protected"]),
+            *_one_row_each(Role.ATTRIBUTION, record["attributions"]),
+        ),
+    )
+    validate(batch)
+    return batch
+
+
+def _label_from_event(record: Record) -> LabelBatch:
+    batch = LabelBatch(
+        model=record["model"],
+        ids=(record["id"],),
+        timestamps_ms=np.array([record["timestamp_ms"]], dtype=np.int64),
+        labels=_one_outcome("label", record["label"]),
+    )
+    validate(batch)
+    return batch
+
+
+EVENT_TYPES = (
+    RecordType("PredictionBatch", PredictionBatch, _predictions_to_record, _predictions_from_record),
+    RecordType("LabelBatch", LabelBatch, _labels_to_record, _labels_from_record),
+    RecordType("FeatureBatch", FeatureBatch, _features_to_record, _features_from_record),
+    RecordType("Heartbeat", Heartbeat, _heartbeat_to_record, _heartbeat_from_record),
+    RecordType("PredictionEvent", PredictionBatch, None, _prediction_from_event),
+    RecordType("LabelEvent", LabelBatch, None, _label_from_event),
+)
