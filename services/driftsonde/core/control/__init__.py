@@ -1,0 +1,1 @@
+"""What the controller decides: incidents, policy, traffic, and the state machine over them."""

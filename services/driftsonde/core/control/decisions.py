@@ -1,0 +1,100 @@
+"""A decision, step by step: the events from which the controller's whole state is rebuilt."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from driftsonde.core.control.traffic import Traffic
+from driftsonde.core.signals import Signal
+from driftsonde.core.spec import Mode
+
+CONTROLLER = "controller"
+
+
+class Kind(StrEnum):
+    """What is decided on. `NOTIFY` is the delivery of one message to one on-call endpoint."""
+
+    ALERT = "alert"
+    RETRAIN = "retrain"
+    ROLLBACK = "rollback"
+    RESOLVE = "resolve"
+    TRAFFIC = "traffic"
+    ACKNOWLEDGE = "acknowledge"
+    NOTIFY = "notify"
+
+
+class Step(StrEnum):
+    """How far a decision has come."""
+
+    PROPOSED = "proposed"
+    OBSERVED = "observed"
+    DECIDED = "decided"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+    PERFORMED = "performed"
+    FAILED = "failed"
+
+
+class Change(StrEnum):
+    """What a decision does to its incident."""
+
+    NONE = ""
+    OPENED = "opened"
+    UPDATED = "updated"
+    RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
+
+
+class Action(StrEnum):
+    """What is to be done about a decision, besides telling people."""
+
+    NONE = ""
+    RETRAIN = "retrain"
+    TRAFFIC = "traffic"
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is needed to explain a decision, to rebuild the state from it, and to perform it again after a crash.
+
+    reason: why this step, in a sentence. change: what becomes of the incident. signal: the evidence, whole, on the
+    first step of a decision that a signal led to. action: what is to be done; traffic: the split to set.
+    recipients: the on-call endpoints to tell about this step. expires_ms: when a proposal lapses; 0 = never.
+    parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
+    """
+
+    reason: str = ""
+    change: Change = Change.NONE
+    signal: Signal | None = None
+    action: Action = Action.NONE
+    traffic: Traffic | None = None
+    recipients: tuple[str, ...] = ()
+    expires_ms: int = 0
+    parent: str = ""
+    parent_step: str = ""
+    target: str = ""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One step of one decision; (`id`, `step`) identifies it.
+
+    incident, signal: ids, "" where there is none. mode: what the policy says about this kind of action; None where
+    no policy is asked (an alert, a person's own act). actor: a person's name, or "controller". policy: fingerprint
+    of the policy that was applied.
+    """
+
+    id: str
+    step: Step
+    kind: Kind
+    model: str
+    version: str
+    incident: str
+    signal: str
+    mode: Mode | None
+    actor: str
+    policy: str
+    timestamp_ms: int
+    detail: Detail = field(default_factory=Detail)

@@ -1,0 +1,75 @@
+"""From a signal that asks for an action to what may be done about it."""
+
+from dataclasses import dataclass
+
+from driftsonde.core.control.decisions import Step
+from driftsonde.core.control.traffic import Traffic, share_of
+from driftsonde.core.events import Variant
+from driftsonde.core.signals import Signal
+from driftsonde.core.spec import ActionPolicy, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """The part of a model's policy that the controller applies, and the fingerprint of the whole."""
+
+    actions: ActionPolicy
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The first step of a decision, and why."""
+
+    step: Step
+    reason: str
+
+
+_BY_MODE = {
+    Mode.OBSERVE: Ruling(Step.OBSERVED, "the policy observes: nothing is done"),
+    Mode.RECOMMEND: Ruling(Step.PROPOSED, "the policy asks a person to approve"),
+    Mode.AUTO: Ruling(Step.DECIDED, "the policy acts by itself"),
+}
+
+
+def rule(mode: Mode, obstacle: str) -> Ruling:
+    """What becomes of an action that a signal asks for; `obstacle` says why it cannot be done, "" if it can.
+
+    A policy that only observes never comes to the obstacle: nothing would be done anyway.
+    """
+    if obstacle and mode is not Mode.OBSERVE:
+        return Ruling(Step.SUPPRESSED, obstacle)
+    return _BY_MODE[mode]
+
+
+def retrain_obstacle(
+    event_ms: int, last_retrain_ms: int | None, proposal: str, actions: ActionPolicy, retrain_configured: bool
+) -> str:
+    """Why a model may not be retrained now; "" if it may.
+
+    The cool-down counts event time, so that a policy tried on last month's log decides as it would have then.
+    `proposal` is the id of a retraining that waits for approval, or "".
+    """
+    if not retrain_configured:
+        return "no retrain webhook is configured"
+    if proposal:
+        return f"retraining is proposed already, decision {proposal}"
+    if last_retrain_ms is not None and event_ms - last_retrain_ms < actions.retrain_cooldown_ms:
+        elapsed_s = (event_ms - last_retrain_ms) // 1000
+        return (
+            f"cool-down: the last retraining was {elapsed_s} s earlier, "
+            f"the policy asks for {actions.retrain_cooldown_ms // 1000} s"
+        )
+    return ""
+
+
+def rollback_obstacle(traffic: Traffic | None, signal: Signal) -> str:
+    """Why a version can't be rolled back now; "" if it can."""
+    if traffic is None:
+        return "no traffic split is known for this model"
+    share = share_of(traffic, signal.version)
+    if share is None:
+        return f"version {signal.version} does not serve any more"
+    if share.variant is Variant.CHAMPION:
+        return f"version {signal.version} is the champion: there is no other version to go back to"
+    return ""
