@@ -117,7 +117,8 @@ def average_scores(confusion: npt.ArrayLike, average: Average) -> AverageScores:
     """Precision, recall and F1 averaged over the K classes of the matrix (rows = label, columns = prediction).
 
     "macro": the plain mean over the classes for which the score is defined. "weighted": the same, weighted by the
-    labelled rows (unweighted where none of those classes is labelled). "micro": from the counts of all classes together, so all three are the accuracy.
+    labelled rows (unweighted where none of those classes is labelled). "micro": from the counts of all classes
+    together, so all three are the accuracy. ValueError: another average.
     Source: Sokolova & Lapalme, Inf. Process. Manage. 45(4), 2009; NaN handling as scikit-learn.
 
     >>> average_scores([[3, 1], [0, 4]], "macro").precision

@@ -1,0 +1,138 @@
+"""The hot index: predictions of one partition, waiting for their labels, in bounded memory.
+
+What has left the index is joined through the store. An entry is what the outcome of a prediction needs: its time,
+the value predicted, its score, its slices, and the newest label it has been joined with.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from driftsonde.core.events import Codes, Floats, Ints, Variant
+
+NO_LABEL_TIME_MS = -1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stream:
+    """The predictions of one version in one role."""
+
+    model: str
+    version: str
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Predictions of one stream, in columns of one length.
+
+    predictions: float64, as in `outcomes.Outcomes`, NaN where the prediction is missing; scores: float64; slices:
+    int32[segment columns, rows]; labels and label_times_ms: the newest label so far, written in place.
+    `arrived_ms` is the event time of the partition when the entries came.
+    """
+
+    stream: Stream
+    ids: tuple[str, ...]
+    timestamps_ms: Ints
+    predictions: Floats
+    scores: Floats
+    slices: Codes
+    arrived_ms: int
+    labels: Floats
+    label_times_ms: Ints
+
+
+@dataclass(slots=True)
+class PredictionIndex:
+    """Entries by stream and id. When more than `bound` rows are held, the oldest messages leave first."""
+
+    bound: int
+    rows: int = 0
+    evicted_below: int = 0
+    _messages: deque[tuple[int, Entries]] = field(default_factory=deque)
+    _places: dict[Stream, dict[str, tuple[Entries, int]]] = field(default_factory=dict)
+
+    def add(self, offset: int, entries: Entries) -> None:
+        """Hold the entries of the message at `offset`; a prediction sent twice keeps its first place."""
+        places = self._places.setdefault(entries.stream, {})
+        for row, prediction_id in enumerate(entries.ids):
+            places.setdefault(prediction_id, (entries, row))
+        self._messages.append((offset, entries))
+        self.rows += len(entries.ids)
+        while self.rows > self.bound and len(self._messages) > 1:
+            self._evict()
+
+    def find(self, model: str, prediction_id: str) -> list[tuple[Entries, int]]:
+        """The prediction in each stream of the model: (entries, row)."""
+        return [
+            place
+            for stream, places in self._places.items()
+            if stream.model == model and (place := places.get(prediction_id)) is not None
+        ]
+
+    def _evict(self) -> None:
+        offset, entries = self._messages.popleft()
+        places = self._places[entries.stream]
+        for prediction_id in entries.ids:
+            place = places.get(prediction_id)
+            if place is not None and place[0] is entries:
+                del places[prediction_id]
+        self.rows -= len(entries.ids)
+        self.evicted_below = offset + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Rows of one stream that a label message changed: the outcomes to put in and to take out.
+
+    Every array has one entry a change: window and slices are the prediction's, `signs` is +1 or -1.
+    """
+
+    stream: Stream
+    timestamps_ms: Ints
+    predictions: Floats
+    scores: Floats
+    slices: Codes
+    labels: Floats
+    label_times_ms: Ints
+    signs: Ints
+
+
+def apply_labels(
+    found: Sequence[tuple[Entries, int, float, int]],
+) -> list[Joined]:
+    """Write labels into their entries and return what changed, by stream in the order of first appearance.
+
+    `found`: (entries, row, label, label time). The newest label by time wins, the later one in the log on a tie; an
+    older one, or the same one again, changes nothing.
+    """
+    changes: dict[Stream, list[tuple[Entries, int, float, int, int]]] = {}
+    for entries, row, label, time_ms in found:
+        old_time = int(entries.label_times_ms[row])
+        if time_ms < old_time or np.isnan(entries.predictions[row]):
+            continue
+        old = float(entries.labels[row])
+        if time_ms == old_time and old == label:
+            continue
+        rows = changes.setdefault(entries.stream, [])
+        if old_time != NO_LABEL_TIME_MS:
+            rows.append((entries, row, old, old_time, -1))
+        rows.append((entries, row, label, time_ms, +1))
+        entries.labels[row] = label
+        entries.label_times_ms[row] = time_ms
+    return [_joined(stream, rows) for stream, rows in changes.items()]
+
+
+def _joined(stream: Stream, rows: Sequence[tuple[Entries, int, float, int, int]]) -> Joined:
+    return Joined(
+        stream=stream,
+        timestamps_ms=np.array([entries.timestamps_ms[row] for entries, row, *_ in rows], dtype=np.int64),
+        predictions=np.array([entries.predictions[row] for entries, row, *_ in rows]),
+        scores=np.array([entries.scores[row] for entries, row, *_ in rows]),
+        slices=np.stack([entries.slices[:, row] for entries, row, *_ in rows], axis=1),
+        labels=np.array([label for _, _, label, _, _ in rows]),
+        label_times_ms=np.array([time for _, _, _, time, _ in rows], dtype=np.int64),
+        signs=np.array([sign for *_, sign in rows], dtype=np.int64),
+    )

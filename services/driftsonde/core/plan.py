@@ -1,0 +1,57 @@
+"""What folding and judging need to know about one version: its spec and baseline with everything derived from them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftsonde.core.baseline import Baseline
+from driftsonde.core.events import CategoricalColumn, Column, Floats, NumericColumn
+from driftsonde.core.grouping import Slicing, slicing_of
+from driftsonde.core.inputs import InputsLayout, layout_of
+from driftsonde.core.outcomes import OutcomesLayout, layout_for
+from driftsonde.core.spec import ModelSpec, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`baseline_id` is the baseline's fingerprint, "" without one; `policy_id` the policy's."""
+
+    spec: ModelSpec
+    baseline: Baseline | None
+    baseline_id: str
+    policy_id: str
+    inputs: InputsLayout
+    outcomes: OutcomesLayout
+    slicing: Slicing
+
+
+def plan_for(spec: ModelSpec, baseline: Baseline | None, baseline_id: str, policy_id: str) -> Plan:
+    """Derive everything once for a version."""
+    return Plan(
+        spec, baseline, baseline_id, policy_id, layout_of(baseline), layout_for(spec), slicing_of(spec, baseline)
+    )
+
+
+def target_values(spec: ModelSpec, column: Column) -> Floats:
+    """Predictions or labels as outcomes count them, float64[rows], NaN for missing: for a classification the
+    position of the class (one past the last for any other value), for a regression the number.
+
+    A number stands for the class that is written like it: 1.0 for "1".
+    """
+    if spec.task is Task.REGRESSION:
+        if isinstance(column, NumericColumn):
+            return column.values
+        return np.array([_number(category) for category in column.categories] + [np.nan])[column.codes]
+    place = {name: float(position) for position, name in enumerate(spec.classes)}
+    other = float(len(spec.classes))
+    if isinstance(column, CategoricalColumn):
+        return np.array([*(place.get(category, other) for category in column.categories), np.nan])[column.codes]
+    known, inverse = np.unique(column.values, return_inverse=True)
+    return np.array([np.nan if np.isnan(v) else place.get(f"{v:g}", other) for v in known])[inverse]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,80 @@
+"""The open chunk of one partition: cumulative sketches, what of them is still to be sent, and the event time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from driftsonde.core.chunks import NO_TIME_MS, ChunkSketch, Progress, SketchKey, Source
+from driftsonde.core.sketch import Sketch, add
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedChunk:
+    """A chunk that no message will be added to: once its sketches and its clock are stored, its messages are
+    acknowledged. `event_time_ms` is the partition's event time at its end."""
+
+    source: Source
+    chunk: int
+    event_time_ms: int
+
+
+Emission = ChunkSketch | Progress | FinishedChunk
+
+
+@dataclass(slots=True)
+class ChunkState:
+    """`position` is the next offset to fold. A chunk holds the offsets [chunk * size, (chunk + 1) * size)."""
+
+    source: Source
+    size: int
+    position: int
+    event_time_ms: int = NO_TIME_MS
+    _sketches: dict[SketchKey, Sketch] = field(default_factory=dict)
+    _changed: set[SketchKey] = field(default_factory=set)
+
+    @property
+    def chunk(self) -> int:
+        return self.position // self.size
+
+    def merge(self, sketches: Mapping[SketchKey, Sketch]) -> None:
+        """Add what newer messages of the open chunk hold; sums are added in the order of the calls."""
+        for key, sketch in sketches.items():
+            known = self._sketches.get(key)
+            self._sketches[key] = add(known, sketch) if known else sketch
+            self._changed.add(key)
+
+    def observe(self, event_time_ms: int) -> None:
+        """Event time never goes back."""
+        self.event_time_ms = max(self.event_time_ms, event_time_ms)
+
+    def advance(self, position: int) -> list[Emission]:
+        """Move on to `position`; where that leaves the open chunk, what it held is final and is returned."""
+        chunk = self.chunk
+        left = position // self.size > chunk
+        final: list[Emission] = []
+        if left:
+            end = (chunk + 1) * self.size
+            final.extend(self._pending(end))
+            final.append(Progress(self.source, end, chunk + 1, self.event_time_ms))
+            final.append(FinishedChunk(self.source, chunk, self.event_time_ms))
+            self._sketches.clear()
+        self.position = position
+        return final
+
+    def flush(self) -> list[Emission]:
+        """The sketches that changed since they were last sent, then the progress that they amount to."""
+        return [*self._pending(self.position), self._progress()]
+
+    def repeat(self) -> list[Emission]:
+        """Everything of the open chunk again, so that the judge can let go of older copies."""
+        self._changed.update(self._sketches)
+        return self.flush()
+
+    def _pending(self, position: int) -> list[Emission]:
+        changed = sorted(self._changed)
+        self._changed.clear()
+        return [
+            ChunkSketch(self.source, self.chunk, position, key, self._sketches[key]) for key in changed
+        ]
+
+    def _progress(self) -> Progress:
+        return Progress(self.source, self.position, self.chunk, self.event_time_ms)

@@ -1,0 +1,323 @@
+"""What the sketcher does with the messages of one partition of predictions and labels. Pure: it returns what should
+be sent, and asks for what it needs from the store.
+
+decode → check → fold into the open chunk → hold for the labels → wait for event time → join → fold the outcomes
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from driftsonde.core.chunks import Kind, SketchKey
+from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch, Role
+from driftsonde.core.grouping import group_rows, key_template
+from driftsonde.core.inputs import check_columns, sketch_rows
+from driftsonde.core.join import (
+    NO_LABEL_TIME_MS,
+    Entries,
+    Joined,
+    PredictionIndex,
+    Stream,
+    apply_labels,
+)
+from driftsonde.core.outcomes import Outcomes, sketch_outcomes
+from driftsonde.core.plan import Plan, target_values
+from driftsonde.core.sketch import Sketch, add
+from driftsonde.sketcher.chunk_state import ChunkState, Emission
+
+Plans = Callable[[str, str], Plan | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A decoded message. `recorded_ms` is when the broker took it: a row that is much newer has a wrong clock."""
+
+    offset: int
+    recorded_ms: int
+    event: PredictionBatch | LabelBatch | Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message for the dead letters."""
+
+    topic: str
+    offset: int
+    reason: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Ids that the hot index does not hold, for which the store is asked: predictions of `model` stored below
+    `predictions_below` of this partition (or of any other), with the labels below offset `labels_below`."""
+
+    model: str
+    ids: tuple[str, ...]
+    partition: int
+    predictions_below: int
+    labels_below: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The store's answer to a lookup."""
+
+    entries: tuple[Entries, ...] = ()
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running totals of one partition for the metrics."""
+
+    rows: int = 0
+    late_rows: int = 0
+    labels: int = 0
+    matched: int = 0
+    unmatched: int = 0
+
+
+@dataclass(slots=True)
+class PartitionPipeline:
+    """State of one partition number: the open chunks of both topics, the hot index, and the labels that wait.
+
+    `archived_from` is the offset of predictions from which on the hot index has seen everything; what lies below is
+    only in the store.
+    """
+
+    predictions: ChunkState
+    labels: ChunkState
+    index: PredictionIndex
+    plans: Plans
+    future_tolerance_ms: int
+    archived_from: int
+    waiting: deque[Message] = field(default_factory=deque)
+    tally: Tally = field(default_factory=Tally)
+
+    def take_predictions(self, messages: Sequence[Message]) -> list[Emission | Rejected]:
+        """Fold messages of the predictions topic, in offset order."""
+        out: list[Emission | Rejected] = []
+        batch: list[tuple[Message, int]] = []
+        for message in messages:
+            if message.offset // self.predictions.size > self.predictions.chunk:
+                self._fold_predictions(batch)
+                batch = []
+            out.extend(self.predictions.advance(message.offset))
+            try:
+                self._check(message)
+            except InvalidEvent as error:
+                out.append(Rejected(self.predictions.source.topic, message.offset, error.field, str(error)))
+            else:
+                batch.append((message, self.predictions.event_time_ms))
+                self.predictions.observe(_newest_ms(message))
+            if (message.offset + 1) // self.predictions.size > self.predictions.chunk:
+                self._fold_predictions(batch)
+                batch = []
+            out.extend(self.predictions.advance(message.offset + 1))
+        self._fold_predictions(batch)
+        return out
+
+    def skip(self, state: ChunkState, offset: int) -> list[Emission]:
+        """Move past a message that could not be decoded."""
+        return [*state.advance(offset), *state.advance(offset + 1)]
+
+    def take_label(self, message: Message) -> list[Rejected]:
+        """Queue a message of the labels topic until event time allows it to be joined."""
+        try:
+            self._check(message)
+        except InvalidEvent as error:
+            # It still takes its turn, as an empty message, so that positions advance in order.
+            self.waiting.append(Message(message.offset, message.recorded_ms, Heartbeat(0)))
+            return [Rejected(self.labels.source.topic, message.offset, error.field, str(error))]
+        self.waiting.append(message)
+        return []
+
+    def next_label(self) -> Message | None:
+        """The oldest waiting message, if the predictions have come far enough for it.
+
+        A label waits until its partition of predictions has passed it by the allowed lateness: by then its
+        prediction is in the index, whichever of the two topics was read faster.
+        """
+        if not self.waiting:
+            return None
+        message = self.waiting[0]
+        if isinstance(message.event, LabelBatch) and self.predictions.event_time_ms < self._gate_ms(message.event):
+            return None
+        return message
+
+    def lookup_for(self, message: Message) -> Lookup | None:
+        """What the store has to be asked before the message can be joined."""
+        event = message.event
+        below = max(self.archived_from, self.index.evicted_below)
+        if not isinstance(event, LabelBatch) or below == 0:
+            return None
+        missing = tuple(dict.fromkeys(i for i in event.ids if not self.index.find(event.model, i)))
+        if not missing:
+            return None
+        return Lookup(event.model, missing, self.labels.source.partition, below, message.offset)
+
+    def take_next_label(self, found: Found) -> list[Emission]:
+        """Join and fold the oldest waiting message, given the store's answer to its lookup."""
+        message = self.waiting.popleft()
+        out = self.labels.advance(message.offset)
+        match message.event:
+            case LabelBatch() as labels:
+                for joined in self._join(labels, found):
+                    self.labels.merge(self._fold_outcomes(joined))
+                self.labels.observe(int(labels.timestamps_ms.max()))
+            case Heartbeat(timestamp_ms):
+                self.labels.observe(timestamp_ms)
+        out.extend(self.labels.advance(message.offset + 1))
+        return out
+
+    def _check(self, message: Message) -> None:
+        """Raise `InvalidEvent` for an unknown model, a clock from the future, or columns of the wrong kind."""
+        event = message.event
+        newest_ms = _newest_ms(message)
+        if newest_ms > message.recorded_ms + self.future_tolerance_ms:
+            ahead_s = (newest_ms - message.recorded_ms) / 1000
+            raise InvalidEvent("timestamps_ms", f"{ahead_s:.0f} s ahead of the broker's clock; set the producer's")
+        if isinstance(event, Heartbeat):
+            return
+        version = event.version if isinstance(event, PredictionBatch) else ""
+        plan = self.plans(event.model, version)
+        if plan is None:
+            raise InvalidEvent("model", f'"{event.model}" is not registered; run `driftsonde register`')
+        if isinstance(event, PredictionBatch):
+            check_columns(plan.inputs, event)
+            plan.slicing.codes(event)
+
+    def _fold_predictions(self, messages: Sequence[tuple[Message, int]]) -> None:
+        """Fold checked messages, each with the event time before it, and hold them for their labels."""
+        streams: dict[Stream, list[tuple[Message, PredictionBatch, int]]] = {}
+        for message, before_ms in messages:
+            if isinstance(message.event, PredictionBatch):
+                event = message.event
+                stream = Stream(event.model, event.version, event.variant)
+                streams.setdefault(stream, []).append((message, event, before_ms))
+        for stream, parts in streams.items():
+            plan = self._plan(stream)
+            batches = [batch for _, batch, _ in parts]
+            slices = [plan.slicing.codes(batch) for batch in batches]
+            self.predictions.merge(self._sketch_inputs(stream, plan, parts, slices))
+            for (message, batch, before_ms), codes in zip(parts, slices, strict=True):
+                self.index.add(message.offset, _entries(stream, plan, batch, np.array(codes), before_ms))
+
+    def _sketch_inputs(
+        self,
+        stream: Stream,
+        plan: Plan,
+        parts: Sequence[tuple[Message, PredictionBatch, int]],
+        slices: Sequence[Sequence[np.ndarray]],
+    ) -> Mapping[SketchKey, Sketch]:
+        batches = [batch for _, batch, _ in parts]
+        times = np.concatenate([batch.timestamps_ms for batch in batches])
+        before = np.repeat([before_ms for *_, before_ms in parts], [len(batch.ids) for batch in batches])
+        windows = times - times % plan.spec.window_ms
+        late = (windows + plan.spec.window_ms + plan.spec.lateness_ms <= before).astype(np.int64)
+        self.tally.rows += len(times)
+        self.tally.late_rows += int(late.sum())
+        template = key_template(stream.model, stream.version, stream.variant, Kind.INPUTS, plan.baseline_id)
+        by_column = [np.concatenate(column) for column in zip(*slices, strict=True)]
+        groups = group_rows(template, plan.slicing.labels, by_column, windows, late)
+        sketches = sketch_rows(plan.inputs, batches, groups.members, len(groups.keys))
+        return dict(zip(groups.keys, sketches, strict=True))
+
+    def _join(self, labels: LabelBatch, found: Found) -> list[Joined]:
+        plan = self.plans(labels.model, "")
+        if plan is None:
+            raise LookupError(f"model {labels.model} was checked and has gone")
+        stored: dict[str, list[tuple[Entries, int]]] = {}
+        for entries in found.entries:
+            for row, prediction_id in enumerate(entries.ids):
+                stored.setdefault(prediction_id, []).append((entries, row))
+        gate_ms = self._gate_ms(labels)
+        values = target_values(plan.spec, labels.labels)
+        pairs: list[tuple[Entries, int, float, int]] = []
+        for prediction_id, value, time_ms in zip(
+            labels.ids, values.tolist(), labels.timestamps_ms.tolist(), strict=True
+        ):
+            hot = self.index.find(labels.model, prediction_id)
+            places = [(e, row) for e, row in hot if e.arrived_ms < gate_ms] or stored.get(prediction_id, [])
+            self.tally.labels += 1
+            self.tally.matched += bool(places)
+            self.tally.unmatched += not places
+            if not np.isnan(value):
+                pairs.extend((entries, row, value, time_ms) for entries, row in places)
+        return apply_labels(pairs)
+
+    def _fold_outcomes(self, joined: Joined) -> dict[SketchKey, Sketch]:
+        plan = self._plan(joined.stream)
+        spec = plan.spec
+        windows = joined.timestamps_ms - joined.timestamps_ms % spec.window_ms
+        deadline = windows + spec.window_ms + spec.label_wait_ms + spec.lateness_ms
+        late = (deadline <= self.labels.event_time_ms).astype(np.int64)
+        outcomes = Outcomes(
+            predictions=joined.predictions,
+            labels=joined.labels,
+            scores=joined.scores,
+            delays_ms=np.maximum(joined.label_times_ms - joined.timestamps_ms, 0),
+            signs=joined.signs,
+        )
+        template = key_template(*_names(joined.stream), Kind.OUTCOMES, "")
+        groups = group_rows(template, plan.slicing.labels, list(joined.slices), windows, late)
+        result: dict[SketchKey, Sketch] = {}
+        for member in groups.members:
+            inside = member >= 0
+            part = _take(outcomes, inside)
+            sketches = sketch_outcomes(plan.outcomes, part, member[inside], len(groups.keys))
+            for number in np.unique(member[inside]).tolist():
+                key = groups.keys[number]
+                result[key] = add(result[key], sketches[number]) if key in result else sketches[number]
+        return result
+
+    def _gate_ms(self, labels: LabelBatch) -> int:
+        plan = self.plans(labels.model, "")
+        lateness_ms = plan.spec.lateness_ms if plan else 0
+        return int(labels.timestamps_ms.max()) + lateness_ms
+
+    def _plan(self, stream: Stream) -> Plan:
+        plan = self.plans(stream.model, stream.version)
+        if plan is None:
+            raise LookupError(f"model {stream.model} was checked and has gone")
+        return plan
+
+
+def _newest_ms(message: Message) -> int:
+    event = message.event
+    return event.timestamp_ms if isinstance(event, Heartbeat) else int(event.timestamps_ms.max())
+
+
+def _names(stream: Stream) -> tuple[str, str, object]:
+    return stream.model, stream.version, stream.variant
+
+
+def _take(outcomes: Outcomes, inside: np.ndarray) -> Outcomes:
+    return Outcomes(
+        outcomes.predictions[inside],
+        outcomes.labels[inside],
+        outcomes.scores[inside],
+        outcomes.delays_ms[inside],
+        outcomes.signs[inside],
+    )
+
+
+def _entries(stream: Stream, plan: Plan, batch: PredictionBatch, slices: np.ndarray, before_ms: int) -> Entries:
+    by_role = {column.role: column for column in batch.columns}
+    rows = len(batch.ids)
+    nothing = np.full(rows, np.nan)
+    predicted = by_role.get(Role.PREDICTION)
+    score = by_role.get(Role.SCORE)
+    return Entries(
+        stream=stream,
+        ids=batch.ids,
+        timestamps_ms=batch.timestamps_ms,
+        predictions=target_values(plan.spec, predicted) if predicted else nothing,
+        scores=score.values if score is not None and hasattr(score, "values") else nothing,
+        slices=slices.reshape(len(plan.slicing.columns), rows),
+        arrived_ms=before_ms,
+        labels=np.full(rows, np.nan),
+        label_times_ms=np.full(rows, NO_LABEL_TIME_MS, dtype=np.int64),
+    )
