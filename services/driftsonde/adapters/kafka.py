@@ -1,0 +1,258 @@
+"""Kafka through confluent-kafka: how clients are configured, topics made, compacted topics followed."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but not re-exported in its types
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from driftsonde.adapters import topics as topic_list
+from driftsonde.adapters.settings import KafkaSettings
+from driftsonde.adapters.topics import Topic
+
+RAW_TOPICS = frozenset({topic_list.PREDICTIONS, topic_list.LABELS, topic_list.FEATURES})
+MAX_DEAD_LETTER_BYTES = 2_097_152  # a message at Kafka's default limit fits, headers added
+
+_EMBEDDED_CLUSTER_PREFIX = "mockCluster"  # what librdkafka's cluster calls itself
+
+
+class MissingTopic(LookupError):
+    """A topic that a service needs is not there."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic!r} does not exist; `driftsonde topics create` makes it")
+
+
+def producer_config(settings: KafkaSettings) -> dict[str, Any]:
+    """A producer that loses and repeats nothing while it lives, and keys as the Java client does."""
+    return settings.librdkafka() | {
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "message.max.bytes": MAX_DEAD_LETTER_BYTES,
+    }
+
+
+def consumer_config(settings: KafkaSettings, group_id: str) -> dict[str, Any]:
+    """A consumer that commits only what it is told to, and keeps its partitions through a rebalance."""
+    return settings.librdkafka() | {
+        "group.id": group_id,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": 15_000,
+        "max.poll.interval.ms": 300_000,
+        "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
+    }
+
+
+class TopicState(StrEnum):
+    CREATED = "created"
+    EXISTS = "exists"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """`differences` has one text for each configuration that is not as wanted."""
+
+    topic: str
+    state: TopicState
+    differences: tuple[str, ...] = ()
+
+
+def topic_config(topic: Topic) -> dict[str, str]:
+    """The broker's configuration of a topic.
+
+    Raw topics get LogAppendTime: a replayed history has old event times, and by those retention would delete it.
+    """
+    config = {"cleanup.policy": "compact" if topic.compacted else "delete"}
+    if not topic.compacted:
+        config["retention.ms"] = str(topic.retention_ms)
+    if topic in RAW_TOPICS:
+        config["message.timestamp.type"] = "LogAppendTime"
+    if topic == topic_list.DEAD_LETTERS:
+        config["max.message.bytes"] = str(MAX_DEAD_LETTER_BYTES)
+    return config
+
+
+def ensure_topics(
+    settings: KafkaSettings,
+    topics: Iterable[Topic] = topic_list.TOPICS,
+    *,
+    partitions: int = 4,
+    replication: int = 1,
+    timeout_s: float = 30.0,
+) -> tuple[TopicReport, ...]:
+    """Make the topics that are missing and say how the others differ; nothing that exists is changed.
+
+    The embedded broker refuses to make topics: there, asking for a topic's metadata brings it into being, with 4
+    partitions and no configuration to compare. Raises `KafkaException` where the broker can't be reached.
+    """
+    wanted = tuple(topics)
+    admin = AdminClient(settings.librdkafka() | {"allow.auto.create.topics": True})
+    cluster = admin.list_topics(timeout=timeout_s)
+    missing = [topic for topic in wanted if topic.name not in cluster.topics]
+    embedded = (cluster.cluster_id or "").startswith(_EMBEDDED_CLUSTER_PREFIX)
+    if embedded:
+        for topic in missing:
+            admin.list_topics(topic.name, timeout=timeout_s)
+    else:
+        _create(admin, missing, partitions, replication, timeout_s)
+    existing = [topic for topic in wanted if topic not in missing]
+    differences = {} if embedded else _differences(admin, existing, timeout_s)
+    for topic in existing:
+        count = len(cluster.topics[topic.name].partitions)
+        if count != partitions and not embedded:
+            differences.setdefault(topic.name, []).insert(0, f"partitions: {count}, wanted {partitions}")
+    return tuple(_report(topic, topic in missing, differences.get(topic.name, [])) for topic in wanted)
+
+
+def _report(topic: Topic, created: bool, differences: list[str]) -> TopicReport:
+    if created:
+        return TopicReport(topic.name, TopicState.CREATED)
+    state = TopicState.DIFFERS if differences else TopicState.EXISTS
+    return TopicReport(topic.name, state, tuple(differences))
+
+
+def _create(
+    admin: AdminClient, missing: list[Topic], partitions: int, replication: int, timeout_s: float
+) -> None:
+    if not missing:
+        return
+    new = [NewTopic(topic.name, partitions, replication, config=topic_config(topic)) for topic in missing]
+    for future in admin.create_topics(new, request_timeout=timeout_s, operation_timeout=timeout_s).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # someone else was quicker
+                raise
+
+
+def _differences(admin: AdminClient, existing: list[Topic], timeout_s: float) -> dict[str, list[str]]:
+    resources = {ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in existing}
+    found: dict[str, list[str]] = {}
+    if not resources:
+        return found
+    for resource, future in admin.describe_configs(list(resources), request_timeout=timeout_s).items():
+        actual = future.result()
+        for name, value in topic_config(resources[resource]).items():
+            present = actual[name].value if name in actual else None
+            if present != value:
+                found.setdefault(resource.name, []).append(f"{name}: {present}, wanted {value}")
+    return found
+
+
+@dataclass(slots=True)
+class _Position:
+    next_offset: int = 0
+    end_offset: int = 0
+
+
+@dataclass(slots=True)
+class CompactedReader:
+    """Follows a compacted topic over all its partitions, outside any consumer group.
+
+    `state` holds the latest value of each key. Not for use from two threads at once.
+    """
+
+    settings: KafkaSettings
+    topic: Topic
+    state: dict[bytes, bytes] = field(default_factory=dict)
+    _consumer: Consumer = field(init=False)
+    _positions: dict[int, _Position] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._consumer = Consumer(
+            self.settings.librdkafka()
+            | {
+                "group.id": f"driftsonde-reader-{self.topic.name}",  # the client wants one; it is never joined
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+            }
+        )
+
+    def refresh(self, timeout_s: float = 10.0) -> Mapping[bytes, bytes | None]:
+        """Read up to the present ends of all partitions; return what changed: the new value, or None for a deletion.
+
+        Raises `MissingTopic`, `KafkaException`, or `TimeoutError` if the ends were not reached in time; what was read
+        until then is in `state`, and the next refresh goes on from there.
+        """
+        deadline = time.monotonic() + timeout_s
+        self._discover(timeout_s)
+        for partition, position in self._positions.items():
+            _, position.end_offset = self._consumer.get_watermark_offsets(
+                TopicPartition(self.topic.name, partition), timeout=timeout_s
+            )
+        before = dict(self.state)
+        touched: set[bytes] = set()
+        while any(position.next_offset < position.end_offset for position in self._positions.values()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"topic {self.topic.name!r} could not be read to its end in {timeout_s:g} s"
+                )
+            for message in self._consumer.consume(1_000, timeout=0.1):
+                touched.update(self._take(message))
+        return {key: self.state.get(key) for key in touched if self.state.get(key) != before.get(key)}
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _discover(self, timeout_s: float) -> None:
+        metadata = self._consumer.list_topics(self.topic.name, timeout=timeout_s).topics[self.topic.name]
+        if metadata.error is not None:
+            if metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise MissingTopic(self.topic.name)
+            raise KafkaException(metadata.error)
+        new = metadata.partitions.keys() - self._positions.keys()
+        if new:
+            self._positions.update((partition, _Position()) for partition in sorted(new))
+            self._consumer.assign(
+                [
+                    TopicPartition(self.topic.name, partition, position.next_offset or OFFSET_BEGINNING)
+                    for partition, position in self._positions.items()
+                ]
+            )
+
+    def _take(self, message: Message) -> Iterable[bytes]:
+        error = message.error()
+        partition, offset = message.partition(), message.offset()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        assert partition is not None and offset is not None
+        position = self._positions[partition]
+        if error is not None:
+            # The end as the broker sees it: the last offsets may hold nothing to read.
+            position.next_offset = max(position.next_offset, offset)
+            return ()
+        position.next_offset = offset + 1
+        key, value = _as_bytes(message.key()), _as_bytes(message.value())
+        if key is None:
+            return ()
+        if value is None:
+            self.state.pop(key, None)
+        else:
+            self.state[key] = value
+        return (key,)
+
+
+def _as_bytes(content: str | bytes | None) -> bytes | None:
+    return content.encode() if isinstance(content, str) else content

@@ -1,0 +1,106 @@
+"""What the values of a spec may be, beyond their types."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from types import MappingProxyType
+
+from driftsonde.core.events import MAX_TEXT_CHARS
+from driftsonde.core.spec import HOUR_MS, MINUTE_MS, ModelSpec, Policy, Task
+
+_DAY_MS = 24 * HOUR_MS
+_MAX_CLASSES = 1_000
+_MAX_SEGMENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """`holds` must be false for NaN."""
+
+    allowed: str
+    holds: Callable[[float], bool]
+
+
+_RATE = _Limit("0 to 1", lambda value: 0 <= value <= 1)
+_LEVEL = _Limit("between 0 and 1, both excluded", lambda value: 0 < value < 1)
+_COUNT = _Limit("1 or more", lambda value: value >= 1)
+
+_POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
+    {
+        "drift.psi": _Limit("greater than 0, at most 100", lambda value: 0 < value <= 100),
+        "drift.alpha": _LEVEL,
+        "drift.min_rows": _COUNT,
+        "drift.alert_after": _COUNT,
+        "drift.retrain_after": _COUNT,
+        "drift.resolve_after": _COUNT,
+        "quality.missing_rate": _RATE,
+        "quality.unseen_rate": _RATE,
+        "quality.out_of_range_rate": _RATE,
+        "performance.drop": _Limit("greater than 0, at most 100", lambda value: 0 < value <= 100),
+        "performance.confidence": _LEVEL,
+        "performance.min_labels": _COUNT,
+        "performance.alert_after": _COUNT,
+        "performance.retrain_after": _COUNT,
+        "performance.resolve_after": _COUNT,
+        "canary.margin": _RATE,
+        "canary.alpha": _LEVEL,
+        "canary.min_labels": _COUNT,
+        "actions.retrain_cooldown_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
+        "actions.approval_expiry_ms": _Limit("1m to 365d", lambda value: MINUTE_MS <= value <= 365 * _DAY_MS),
+    }
+)
+
+_SPEC_LIMITS: Mapping[str, _Limit] = MappingProxyType(
+    {
+        "window_ms": _Limit("1s to 366d", lambda value: 1_000 <= value <= 366 * _DAY_MS),
+        "lateness_ms": _Limit("0s to 366d", lambda value: 0 <= value <= 366 * _DAY_MS),
+        "label_wait_ms": _Limit("0s to 366d", lambda value: 0 <= value <= 366 * _DAY_MS),
+    }
+)
+
+
+def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
+    """One text for each value out of its range: the field's path in the document, and what is allowed."""
+    if isinstance(value, Policy):
+        yield from _outside(value, _POLICY_LIMITS, "")
+        return
+    yield from _name_problems(value.name)
+    yield from _outside(value, _SPEC_LIMITS, "")
+    yield from _class_problems(value)
+    yield from _segment_problems(value.segments)
+    yield from _outside(value.policy, _POLICY_LIMITS, "policy.")
+
+
+def _outside(value: ModelSpec | Policy, limits: Mapping[str, _Limit], path: str) -> Iterator[str]:
+    for name, limit in limits.items():
+        actual = attrgetter(name)(value)
+        if not limit.holds(actual):
+            unit = " ms" if name.endswith("_ms") else ""
+            yield f"{path}{name.removesuffix('_ms')}: expected {limit.allowed}, not {actual!r}{unit}"
+
+
+def _name_problems(name: str) -> Iterator[str]:
+    # The slash separates model and version in the keys of the topic `models`.
+    if not name or len(name) > MAX_TEXT_CHARS or "/" in name or not name.isprintable():
+        yield f"name: expected 1 to {MAX_TEXT_CHARS} printable characters without a slash, not {name[:40]!r}"
+
+
+def _class_problems(spec: ModelSpec) -> Iterator[str]:
+    count = len(spec.classes)
+    if len(set(spec.classes)) < count:
+        yield "classes: one is listed twice"
+    if spec.task is Task.BINARY and count not in (0, 2):
+        yield f"classes: expected 2 (the second is the positive one) or none for a binary task, not {count}"
+    if spec.task is Task.MULTICLASS and count and not 2 <= count <= _MAX_CLASSES:
+        yield f"classes: expected 2 to {_MAX_CLASSES} or none for a multiclass task, not {count}"
+    if spec.task is Task.REGRESSION and count:
+        yield "classes: expected none for a regression"
+
+
+def _segment_problems(segments: tuple[str, ...]) -> Iterator[str]:
+    if len(segments) > _MAX_SEGMENTS:
+        yield f"segments: expected at most {_MAX_SEGMENTS}, not {len(segments)}"
+    if len(set(segments)) < len(segments):
+        yield "segments: one is listed twice"
+    if not all(segments):
+        yield "segments: a column's name is empty"

@@ -1,0 +1,355 @@
+"""Documents (TOML, JSON) to specs, policies and baselines, and back.
+
+In a document a duration is text ("90s", "15m", "1h", "7d") or a number of milliseconds, and its key has no `_ms`.
+A document is deterministic: the same value gives the same bytes.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_type_hints
+
+import numpy as np
+import pydantic
+from pydantic import TypeAdapter
+
+from driftsonde.adapters.durations import format_duration, parse_duration_ms
+from driftsonde.adapters.spec_limits import spec_problems
+from driftsonde.core.baseline import (
+    Baseline,
+    CategoricalReference,
+    Lineage,
+    NumericReference,
+    Performance,
+    Reference,
+)
+from driftsonde.core.events import Floats, Role
+from driftsonde.core.spec import ModelSpec, Policy
+
+_Spec = TypeVar("_Spec", ModelSpec, Policy)
+
+
+class InvalidSpec(ValueError):
+    """A document that can't be used: one line a problem, each with the field's path and what is allowed."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+# --- Specs and policies --------------------------------------------------------------------------------------------
+
+
+def parse_spec(document: Mapping[str, object]) -> ModelSpec:
+    """A spec from a parsed document. Raises `InvalidSpec`."""
+    return _parse(ModelSpec, document)
+
+
+def parse_policy(document: Mapping[str, object]) -> Policy:
+    """A policy from a parsed document. Raises `InvalidSpec`."""
+    return _parse(Policy, document)
+
+
+def spec_from_json(text: str | bytes) -> ModelSpec:
+    return parse_spec(_load_json(text))
+
+
+def spec_from_toml(text: str) -> ModelSpec:
+    return parse_spec(_load_toml(text))
+
+
+def policy_from_toml(text: str) -> Policy:
+    return parse_policy(_load_toml(text))
+
+
+def spec_document(value: ModelSpec | Policy) -> dict[str, Any]:
+    """The document of a spec or a policy; `parse_spec` and `parse_policy` give the value back."""
+    return _to_document(value)
+
+
+def _to_document(value: Any) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for entry in dataclasses.fields(value):
+        content = getattr(value, entry.name)
+        if dataclasses.is_dataclass(content):
+            document[entry.name] = _to_document(content)
+        elif entry.name.endswith("_ms"):
+            document[entry.name.removesuffix("_ms")] = format_duration(content)
+        else:
+            document[entry.name] = list(content) if isinstance(content, tuple) else content
+    return document
+
+
+def spec_to_json(value: ModelSpec | Policy) -> str:
+    return _dump_json(spec_document(value))
+
+
+def spec_to_toml(value: ModelSpec | Policy) -> str:
+    return "\n".join(_toml_lines(spec_document(value), ())) + "\n"
+
+
+def _parse(kind: type[_Spec], document: Mapping[str, object]) -> _Spec:
+    problems: list[str] = []
+    fields = _to_fields(kind, document, "", problems)
+    value = None
+    try:
+        # Through JSON, because only there strict means: lists for tuples and texts for enumerations, nothing else.
+        value = TypeAdapter(kind).validate_json(json.dumps(fields, default=str), strict=True)
+        problems.extend(spec_problems(value))
+    except pydantic.ValidationError as invalid:
+        problems.extend(_pydantic_problems(invalid))
+    if value is None or problems:
+        raise InvalidSpec(tuple(problems))
+    return value
+
+
+def _to_fields(
+    kind: type, document: Mapping[str, object], path: str, problems: list[str]
+) -> dict[str, object]:
+    """The document with the dataclass's own names and numbers; unknown keys and bad durations go to `problems`."""
+    types = get_type_hints(kind)
+    by_key = {name.removesuffix("_ms"): name for name in types}
+    fields: dict[str, object] = {}
+    for key, content in document.items():
+        where = f"{path}{key}"
+        name = by_key.get(key)
+        if name is None:
+            problems.append(f"{where}: unknown; expected one of {', '.join(sorted(by_key))}")
+        elif dataclasses.is_dataclass(types[name]) and isinstance(content, Mapping):
+            fields[name] = _to_fields(types[name], content, f"{where}.", problems)
+        elif name.endswith("_ms") and isinstance(content, str):
+            try:
+                fields[name] = parse_duration_ms(content)
+            except ValueError as error:
+                problems.append(f"{where}: {error}")
+        else:
+            fields[name] = content
+    return fields
+
+
+def _pydantic_problems(error: pydantic.ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part).removesuffix("_ms") for part in problem["loc"])
+        message = problem["msg"]
+        if problem["type"] == "missing":
+            yield f"{path}: is missing"
+        else:
+            yield f"{path}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"
+
+
+def _toml_lines(document: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    for key, content in document.items():
+        if not isinstance(content, Mapping):
+            # JSON's texts, numbers, booleans and lists are TOML's, but for DEL, which TOML wants escaped.
+            yield f"{key} = {json.dumps(content, ensure_ascii=False)}".replace("\x7f", "\\u007F")
+    for key, content in document.items():
+        if isinstance(content, Mapping):
+            yield from ("", f"[{'.'.join((*path, key))}]")
+            yield from _toml_lines(content, (*path, key))
+
+
+# --- Baselines -----------------------------------------------------------------------------------------------------
+
+# JSON has neither NaN nor infinities.
+_Number = float | Literal["inf", "-inf"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _NumericDocument:
+    kind: Literal["numeric"]
+    name: str
+    role: Role
+    edges: tuple[_Number, ...]
+    counts: tuple[int, ...]
+    total: _Number
+    total_squares: _Number
+    minimum: _Number
+    maximum: _Number
+
+
+@dataclass(frozen=True, slots=True)
+class _CategoricalDocument:
+    kind: Literal["categorical"]
+    name: str
+    role: Role
+    categories: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _PerformanceDocument:
+    metric: str
+    value: _Number
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class _BaselineDocument:
+    model: str
+    version: str
+    rows: int
+    columns: tuple[_NumericDocument | _CategoricalDocument, ...]
+    segments: tuple[tuple[str, tuple[str, ...]], ...]
+    performance: _PerformanceDocument | None
+    lineage: Lineage
+
+
+def baseline_document(baseline: Baseline) -> dict[str, Any]:
+    """The document of a baseline: what `baseline_to_json` writes."""
+    return {
+        "model": baseline.model,
+        "version": baseline.version,
+        "rows": baseline.rows,
+        "columns": [_reference_document(reference) for reference in baseline.columns],
+        "segments": [[column, list(values)] for column, values in baseline.segments],
+        "performance": _performance_document(baseline.performance),
+        "lineage": dataclasses.asdict(baseline.lineage),
+    }
+
+
+def baseline_to_json(baseline: Baseline) -> str:
+    return _dump_json(baseline_document(baseline))
+
+
+def baseline_from_json(text: str | bytes) -> Baseline:
+    """Raises `InvalidSpec`."""
+    return parse_baseline(_load_json(text))
+
+
+def parse_baseline(document: Mapping[str, object]) -> Baseline:
+    """A baseline from a parsed document. Raises `InvalidSpec`."""
+    unknown = document.keys() - get_type_hints(_BaselineDocument).keys()
+    if unknown:
+        raise InvalidSpec(tuple(f"{key}: unknown" for key in sorted(unknown)))
+    try:
+        parsed = TypeAdapter(_BaselineDocument).validate_json(json.dumps(document, default=str), strict=True)
+    except pydantic.ValidationError as error:
+        raise InvalidSpec(tuple(_pydantic_problems(error))) from None
+    columns = tuple(_reference(column) for column in parsed.columns)
+    problems = tuple(problem for column in columns for problem in _reference_problems(column))
+    if problems:
+        raise InvalidSpec(problems)
+    return Baseline(
+        model=parsed.model,
+        version=parsed.version,
+        rows=parsed.rows,
+        columns=columns,
+        segments=parsed.segments,
+        performance=_performance(parsed.performance),
+        lineage=parsed.lineage,
+    )
+
+
+def _reference_document(reference: Reference) -> dict[str, Any]:
+    match reference:
+        case NumericReference():
+            return {
+                "kind": "numeric",
+                "name": reference.name,
+                "role": reference.role,
+                "edges": [_to_number(edge) for edge in reference.edges.tolist()],
+                "counts": reference.counts.tolist(),
+                "total": _to_number(reference.total),
+                "total_squares": _to_number(reference.total_squares),
+                "minimum": _to_number(reference.minimum),
+                "maximum": _to_number(reference.maximum),
+            }
+        case CategoricalReference():
+            return {
+                "kind": "categorical",
+                "name": reference.name,
+                "role": reference.role,
+                "categories": list(reference.categories),
+                "counts": reference.counts.tolist(),
+            }
+
+
+def _reference(column: _NumericDocument | _CategoricalDocument) -> Reference:
+    counts = np.array(column.counts, dtype=np.int64)
+    if isinstance(column, _CategoricalDocument):
+        return CategoricalReference(column.name, column.role, column.categories, counts)
+    edges: Floats = np.array([_from_number(edge) for edge in column.edges], dtype=np.float64)
+    return NumericReference(
+        name=column.name,
+        role=column.role,
+        edges=edges,
+        counts=counts,
+        total=_from_number(column.total),
+        total_squares=_from_number(column.total_squares),
+        minimum=_from_number(column.minimum),
+        maximum=_from_number(column.maximum),
+    )
+
+
+def _performance_document(performance: Performance | None) -> dict[str, Any] | None:
+    if performance is None:
+        return None
+    return {"metric": performance.metric, "value": _to_number(performance.value), "n": performance.n}
+
+
+def _performance(document: _PerformanceDocument | None) -> Performance | None:
+    if document is None:
+        return None
+    return Performance(document.metric, _from_number(document.value), document.n)
+
+
+def _reference_problems(reference: Reference) -> Iterator[str]:
+    where = f"columns[{reference.name}]"
+    if isinstance(reference, NumericReference):
+        expected = len(reference.edges) + 2
+        if len(reference.edges) < 2 or not np.all(np.diff(reference.edges) > 0):
+            yield f"{where}.edges: expected at least 2, ascending"
+    else:
+        expected = len(reference.categories) + 2
+        if len(set(reference.categories)) < len(reference.categories):
+            yield f"{where}.categories: one is listed twice"
+    if len(reference.counts) != expected:
+        yield f"{where}.counts: has {len(reference.counts)} entries, expected {expected}"
+    if np.any(reference.counts < 0):
+        yield f"{where}.counts: one is negative"
+
+
+def _to_number(value: float) -> _Number:
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return float(value)
+
+
+def _from_number(value: _Number) -> float:
+    return math.nan if value is None else float(value)
+
+
+# --- Both ----------------------------------------------------------------------------------------------------------
+
+
+def fingerprint(value: ModelSpec | Policy | Baseline) -> str:
+    """16 hexadecimal characters that name the content of a value."""
+    text = baseline_to_json(value) if isinstance(value, Baseline) else spec_to_json(value)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _dump_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def _load_json(text: str | bytes) -> Mapping[str, object]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise InvalidSpec((f"not JSON: {error}",)) from None
+    if not isinstance(document, dict):
+        raise InvalidSpec(("expected an object at the top",))
+    return document
+
+
+def _load_toml(text: str) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSpec((f"not TOML: {error}",)) from None

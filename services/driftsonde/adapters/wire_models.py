@@ -1,0 +1,191 @@
+"""The topic `models`: what is registered, as messages, as a catalogue, and how it gets there."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from driftsonde.adapters import topics
+from driftsonde.adapters.avro import Codec, RecordType, Undecodable
+from driftsonde.adapters.specs import (
+    InvalidSpec,
+    baseline_document,
+    parse_baseline,
+    spec_from_json,
+    spec_to_json,
+)
+from driftsonde.core.baseline import Baseline
+from driftsonde.core.events import InvalidEvent
+from driftsonde.core.spec import ModelSpec
+
+_FLUSH_S = 30.0
+
+
+class RecordKind(StrEnum):
+    SPEC = "spec"
+    VERSION = "version"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """`key` is "model" for a spec and "model/version" for a version; `document` is JSON."""
+
+    key: str
+    kind: RecordKind
+    document: str
+
+
+def _to_record(value: ModelRecord) -> dict[str, Any]:
+    return {"key": value.key, "kind": value.kind.value, "document": value.document}
+
+
+def _from_record(record: Mapping[str, Any]) -> ModelRecord:
+    return ModelRecord(record["key"], RecordKind(record["kind"]), record["document"])
+
+
+MODEL_RECORD = RecordType("ModelRecord", ModelRecord, _to_record, _from_record)
+
+
+class AlreadyRegistered(ValueError):
+    """The key is taken, by another content."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key!r} is registered with another content; say so if it is to be replaced")
+        self.key = key
+
+
+def version_key(model: str, version: str) -> str:
+    return f"{model}/{version}"
+
+
+def spec_record(spec: ModelSpec) -> ModelRecord:
+    return ModelRecord(spec.name, RecordKind.SPEC, spec_to_json(spec))
+
+
+def version_record(model: str, version: str, baseline: Baseline | None) -> ModelRecord:
+    """A version and its baseline; without one, the first rows served become a provisional baseline."""
+    document = {"version": version, "baseline": None if baseline is None else baseline_document(baseline)}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return ModelRecord(version_key(model, version), RecordKind.VERSION, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What is registered. `errors` names each record that can't be used and why; the others are not held up by it."""
+
+    specs: Mapping[str, ModelSpec]
+    versions: Mapping[tuple[str, str], Baseline | None]
+    errors: Mapping[str, str]
+
+    def models(self) -> tuple[str, ...]:
+        return tuple(sorted(self.specs))
+
+    def spec(self, model: str) -> ModelSpec | None:
+        return self.specs.get(model)
+
+    def baseline(self, model: str, version: str) -> Baseline | None:
+        return self.versions.get((model, version))
+
+    def versions_of(self, model: str) -> tuple[str, ...]:
+        return tuple(sorted(version for name, version in self.versions if name == model))
+
+
+def read_catalogue(state: Mapping[bytes, bytes], codec: Codec) -> Catalogue:
+    """The catalogue that the newest value of each key of the topic gives."""
+    specs: dict[str, ModelSpec] = {}
+    versions: dict[tuple[str, str], Baseline | None] = {}
+    errors: dict[str, str] = {}
+    for raw_key, payload in sorted(state.items()):
+        key = raw_key.decode(errors="replace")
+        try:
+            _add(_decode(codec, key, payload), specs, versions)
+        except (Undecodable, InvalidEvent, InvalidSpec) as error:
+            errors[key] = str(error)
+    return Catalogue(MappingProxyType(specs), MappingProxyType(versions), MappingProxyType(errors))
+
+
+def register(
+    producer: Producer,
+    codec: Codec,
+    registered: Mapping[bytes, bytes],
+    records: Iterable[ModelRecord],
+    *,
+    replace: bool = False,
+) -> tuple[str, ...]:
+    """Publish the records that are new against `registered` (the state of a reader that is up to date).
+
+    Returns the keys written. Raises `AlreadyRegistered` before anything is written if a key is taken by another content
+    and `replace` is false; raises `KafkaException` if the broker doesn't store them.
+    """
+    changed = [record for record in records if not _same(registered.get(record.key.encode()), record, codec)]
+    if not replace:
+        for record in changed:
+            if record.key.encode() in registered:
+                raise AlreadyRegistered(record.key)
+    failed: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failed.append(error)
+
+    for record in changed:
+        producer.produce(
+            topics.MODELS.name, key=record.key.encode(), value=codec.encode(record), on_delivery=delivered
+        )
+    remaining = producer.flush(_FLUSH_S)
+    if failed:
+        raise KafkaException(failed[0])
+    if remaining:
+        raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, f"{remaining} model records not stored"))
+    return tuple(record.key for record in changed)
+
+
+def _same(payload: bytes | None, record: ModelRecord, codec: Codec) -> bool:
+    if payload is None:
+        return False
+    try:
+        return codec.decode(payload) == record
+    except (Undecodable, InvalidEvent):
+        return False
+
+
+def _decode(codec: Codec, key: str, payload: bytes) -> ModelRecord:
+    record = codec.decode(payload)
+    if not isinstance(record, ModelRecord):
+        raise InvalidEvent("models", f"expected a ModelRecord, not {type(record).__name__}")
+    if record.key != key:
+        raise InvalidEvent("key", f"the message's key is {key!r}, the record's {record.key!r}")
+    return record
+
+
+def _add(
+    record: ModelRecord, specs: dict[str, ModelSpec], versions: dict[tuple[str, str], Baseline | None]
+) -> None:
+    if record.kind is RecordKind.SPEC:
+        spec = spec_from_json(record.document)
+        if spec.name != record.key:
+            raise InvalidSpec((f"name: {spec.name!r} under the key {record.key!r}",))
+        specs[spec.name] = spec
+        return
+    model, _, version = record.key.partition("/")
+    versions[model, version] = _version_baseline(record.document, model, version)
+
+
+def _version_baseline(text: str, model: str, version: str) -> Baseline | None:
+    try:
+        content = json.loads(text)["baseline"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidSpec((f"document: not the JSON of a version: {error!r}",)) from None
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        raise InvalidSpec(("baseline: expected an object or null",))
+    baseline = parse_baseline(content)
+    if (baseline.model, baseline.version) != (model, version):
+        problem = f"baseline: is of {baseline.model!r} {baseline.version!r}, under {model!r} {version!r}"
+        raise InvalidSpec((problem,))
+    return baseline

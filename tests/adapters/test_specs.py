@@ -1,0 +1,183 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from driftsonde.adapters.specs import (
+    InvalidSpec,
+    baseline_from_json,
+    baseline_to_json,
+    fingerprint,
+    parse_spec,
+    policy_from_toml,
+    spec_from_json,
+    spec_from_toml,
+    spec_to_json,
+    spec_to_toml,
+)
+from driftsonde.core.baseline import Baseline, CategoricalReference, Lineage, NumericReference, Performance
+from driftsonde.core.events import Role
+from driftsonde.core.spec import ActionPolicy, DriftRule, Mode, ModelSpec, Policy, Task
+
+SPEC = ModelSpec(
+    name="fraud",
+    task=Task.BINARY,
+    window_ms=900_000,
+    lateness_ms=1_500,
+    classes=("no", "yes"),
+    segments=("country",),
+    owner='the "team"\n\x7f',
+    policy=Policy(drift=DriftRule(psi=0.3), actions=ActionPolicy(retrain=Mode.AUTO, retrain_cooldown_ms=0)),
+)
+
+TOML = """
+name = "fraud"
+task = "binary"
+window = "15m"
+lateness = 1500
+classes = ["no", "yes"]
+
+[policy.actions]
+retrain = "auto"
+retrain_cooldown = "7d"
+"""
+
+
+def baseline() -> Baseline:
+    return Baseline(
+        model="fraud",
+        version="1",
+        rows=10,
+        columns=(
+            NumericReference(
+                name="amount",
+                role=Role.FEATURE,
+                edges=np.array([0.1, 0.25, math.pi]),
+                counts=np.array([1, 2, 3, 4, 0]),
+                total=1 / 3,
+                total_squares=math.inf,
+                minimum=-math.inf,
+                maximum=math.nan,
+            ),
+            CategoricalReference("country", Role.SEGMENT, ("de", "ß", ""), np.array([5, 3, 1, 1, 0])),
+        ),
+        segments=(("country", ("de", "ß")),),
+        performance=Performance("accuracy", 0.9, 10),
+        lineage=Lineage("file.csv", "abc", 0, 1_000, True, "r1"),
+    )
+
+
+def test_a_document_as_people_write_it() -> None:
+    spec = spec_from_toml(TOML)
+    assert (spec.window_ms, spec.lateness_ms, spec.classes) == (900_000, 1_500, ("no", "yes"))
+    assert spec.policy.actions == ActionPolicy(retrain=Mode.AUTO, retrain_cooldown_ms=7 * 86_400_000)
+    assert spec.policy.drift == DriftRule()
+
+
+@pytest.mark.parametrize("spec", [SPEC, ModelSpec("m", Task.REGRESSION)])
+def test_round_trips(spec: ModelSpec) -> None:
+    assert spec_from_json(spec_to_json(spec)) == spec
+    assert spec_from_toml(spec_to_toml(spec)) == spec
+    assert policy_from_toml(spec_to_toml(spec.policy)) == spec.policy
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"windw": "1h"}, "windw: unknown; expected one of classes"),
+        ({"window_ms": 5}, "window_ms: unknown"),
+        ({"window": "1 fortnight"}, "window: '1 fortnight' is not a duration"),
+        ({"window": "0s"}, "window: expected 1s to 366d, not 0 ms"),
+        ({"window": 1.5}, "window: input should be a valid integer"),
+        ({"window": True}, "window: input should be a valid integer"),
+        ({"task": "clustering"}, "task: input should be 'binary', 'multiclass' or 'regression'"),
+        ({"classes": "yes"}, "classes: input should be a valid array"),
+        ({"classes": ["yes"]}, "classes: expected 2"),
+        ({"classes": ["no", 2]}, "classes.1: input should be a valid string"),
+        ({"segments": ["a", "a"]}, "segments: one is listed twice"),
+        ({"name": "a/b"}, "name: expected 1 to"),
+        ({"policy": {"drift": {"psi": "high"}}}, "policy.drift.psi: input should be a valid number"),
+        ({"policy": {"drift": {"psi": math.nan}}}, "policy.drift.psi: expected greater than 0"),
+        ({"policy": {"drift": {"psy": 0.1}}}, "policy.drift.psy: unknown; expected one of alert_after"),
+        ({"policy": {"actions": {"retrain": "maybe"}}}, "policy.actions.retrain: input should be 'observe'"),
+        (
+            {"policy": {"actions": {"approval_expiry": "1s"}}},
+            "policy.actions.approval_expiry: expected 1m to 365d",
+        ),
+        ({"policy": 3}, "policy: "),
+    ],
+)
+def test_a_fault_names_the_field_and_what_is_allowed(change: dict[str, object], expected: str) -> None:
+    with pytest.raises(InvalidSpec) as error:
+        parse_spec({"name": "m", "task": "binary"} | change)
+    (problem,) = error.value.problems
+    assert problem.startswith(expected)
+
+
+def test_every_fault_has_its_line() -> None:
+    with pytest.raises(InvalidSpec) as error:
+        parse_spec({"window": "?", "typo": 1})
+    assert sorted(line.split(":")[0] for line in str(error.value).splitlines()) == [
+        "name",
+        "task",
+        "typo",
+        "window",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{"])
+def test_not_a_document(text: str) -> None:
+    with pytest.raises(InvalidSpec):
+        spec_from_json(text)
+
+
+def test_not_toml() -> None:
+    with pytest.raises(InvalidSpec, match="not TOML"):
+        spec_from_toml("name = ")
+
+
+def test_a_baseline_comes_back_bit_for_bit() -> None:
+    text = baseline_to_json(baseline())
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    again = baseline_from_json(text)
+    assert baseline_to_json(again) == text
+    amount = again.columns[0]
+    assert isinstance(amount, NumericReference)
+    original = baseline().columns[0]
+    assert isinstance(original, NumericReference)
+    np.testing.assert_array_equal(amount.edges, original.edges)
+    np.testing.assert_array_equal(amount.counts, original.counts)
+    assert amount.counts.dtype == np.int64
+    assert (amount.total, amount.total_squares, amount.minimum) == (1 / 3, math.inf, -math.inf)
+    assert math.isnan(amount.maximum)
+    assert again.segments == baseline().segments
+    assert again.performance == baseline().performance
+    assert again.lineage == baseline().lineage
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"rows":10', '"rows":10,"extra":1', "extra: unknown"),
+        ('"rows":10', '"rows":"10"', "rows: input should be a valid integer"),
+        ("[0.1,0.25,", "[0.3,0.25,", "columns[amount].edges: expected at least 2, ascending"),
+        ("[1,2,3,4,0]", "[1,2,3,4]", "columns[amount].counts: has 4 entries, expected 5"),
+        ("[5,3,1,1,0]", "[5,3,1,1,-1]", "columns[country].counts: one is negative"),
+    ],
+)
+def test_a_broken_baseline_names_the_field(old: str, new: str, expected: str) -> None:
+    text = baseline_to_json(baseline())
+    assert old in text
+    with pytest.raises(InvalidSpec) as error:
+        baseline_from_json(text.replace(old, new))
+    assert expected in str(error.value)
+
+
+def test_fingerprints_name_the_content() -> None:
+    assert fingerprint(SPEC) == fingerprint(spec_from_toml(spec_to_toml(SPEC)))
+    assert fingerprint(SPEC) != fingerprint(replace(SPEC, window_ms=1_000))
+    assert fingerprint(baseline()) == fingerprint(baseline_from_json(baseline_to_json(baseline())))
+    assert fingerprint(baseline()) != fingerprint(replace(baseline(), rows=11))
+    assert len(fingerprint(Policy())) == 16
