@@ -152,7 +152,20 @@ def test_contingency_statistics_agree_with_scipy(seed: int) -> None:
         assert ours.statistic == pytest.approx(theirs.statistic)
         assert ours.p_value == pytest.approx(theirs.pvalue)
         assert ours.degrees_of_freedom == theirs.dof
-    assert cramers_v(p, q) <= stats.contingency.association(table.astype(int), method="cramer") + 1e-12
+
+
+@SEEDS
+def test_cramers_v_is_bergsmas_correction_of_scipys(seed: int) -> None:
+    p, q = random_sides(seed)
+    table = np.vstack([p, q])[:, p + q > 0]
+    rows, columns, n = 2, table.shape[1], table.sum()
+    phi2 = stats.contingency.association(table.astype(np.int64), method="cramer") ** 2 * min(
+        rows - 1, columns - 1
+    )
+    corrected = max(0.0, phi2 - (rows - 1) * (columns - 1) / (n - 1))
+    rows_left, columns_left = (size - (size - 1) ** 2 / (n - 1) for size in (rows, columns))
+    expected = math.sqrt(corrected / min(rows_left - 1, columns_left - 1))
+    assert cramers_v(p, q) == pytest.approx(expected)
 
 
 @SEEDS
