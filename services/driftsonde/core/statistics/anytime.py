@@ -32,7 +32,7 @@ def normal_mixture_radius(variance_sum: float, rho: float, alpha: float) -> floa
     S_t: a sum of deviations from the conditional means, each sub-Gaussian with a variance known before it is seen;
     V_t: the sum of those variances. rho > 0, in V's unit, is fixed before the data (see `normal_mixture_rho`).
     ValueError: variance_sum < 0, rho <= 0, alpha outside (0, 1).
-    Source: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021, equation (14), two-sided.
+    Source: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021, the two-sided normal mixture.
 
     >>> round(normal_mixture_radius(250.0, 25.0, 0.05), 3)
     48.032
@@ -48,7 +48,7 @@ def normal_mixture_radius(variance_sum: float, rho: float, alpha: float) -> floa
 def normal_mixture_rho(variance_sum: float, alpha: float) -> float:
     """The rho for which `normal_mixture_radius` is smallest at this V: V / (-W_{-1}(-alpha^2 / e) - 1).
 
-    ValueError: variance_sum <= 0, alpha outside (0, 1). Source: Howard et al. (2021), section 3.5.
+    ValueError: variance_sum <= 0, alpha outside (0, 1). Source: Howard et al. (2021), on tuning boundaries.
 
     >>> round(normal_mixture_rho(250.0, 0.05), 2)
     30.44
