@@ -1,0 +1,91 @@
+"""Every Hypothesis strategy of the tests."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from driftsonde.core.events import (
+    EARLIEST_MS,
+    LATEST_MS,
+    CategoricalColumn,
+    Column,
+    FeatureBatch,
+    Heartbeat,
+    LabelBatch,
+    NumericColumn,
+    PredictionBatch,
+    RawEvent,
+    Role,
+    Variant,
+)
+
+
+def identifiers() -> st.SearchStrategy[str]:
+    """Ids, and names of models and columns: any text that UTF-8 can hold."""
+    return st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
+
+
+def event_times() -> st.SearchStrategy[int]:
+    return st.integers(EARLIEST_MS, LATEST_MS)
+
+
+@st.composite
+def columns(draw: st.DrawFn, rows: int, name: str, role: Role) -> Column:
+    """A column of either kind, with missing values and infinities among them."""
+    if draw(st.booleans()):
+        values = draw(st.lists(st.floats(width=64), min_size=rows, max_size=rows))
+        return NumericColumn(name, role, np.array(values, dtype=np.float64))
+    categories = draw(st.lists(st.text(st.characters(codec="utf-8"), max_size=10), max_size=5, unique=True))
+    codes = draw(st.lists(st.integers(-1, len(categories) - 1), min_size=rows, max_size=rows))
+    return CategoricalColumn(name, role, np.array(codes, dtype=np.int32), tuple(categories))
+
+
+@st.composite
+def _column_sets(draw: st.DrawFn, rows: int) -> tuple[Column, ...]:
+    names = draw(st.lists(identifiers(), max_size=4, unique=True))
+    return tuple(draw(columns(rows, name, draw(st.sampled_from(Role)))) for name in names)
+
+
+@st.composite
+def _row_sets(draw: st.DrawFn) -> tuple[tuple[str, ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    ids = draw(st.lists(identifiers(), min_size=1, max_size=8))
+    times = draw(st.lists(event_times(), min_size=len(ids), max_size=len(ids)))
+    return tuple(ids), np.array(times, dtype=np.int64)
+
+
+@st.composite
+def prediction_batches(draw: st.DrawFn) -> PredictionBatch:
+    ids, times = draw(_row_sets())
+    return PredictionBatch(
+        draw(identifiers()),
+        draw(identifiers()),
+        draw(st.sampled_from(Variant)),
+        ids,
+        times,
+        draw(_column_sets(len(ids))),
+    )
+
+
+@st.composite
+def label_batches(draw: st.DrawFn) -> LabelBatch:
+    ids, times = draw(_row_sets())
+    return LabelBatch(draw(identifiers()), ids, times, draw(columns(len(ids), "label", Role.PREDICTION)))
+
+
+@st.composite
+def feature_batches(draw: st.DrawFn) -> FeatureBatch:
+    ids, times = draw(_row_sets())
+    return FeatureBatch(
+        draw(identifiers()),
+        draw(identifiers()),
+        draw(st.booleans()),
+        ids,
+        times,
+        draw(_column_sets(len(ids))),
+    )
+
+
+def events() -> st.SearchStrategy[RawEvent]:
+    """Any event that keeps its contract."""
+    return st.one_of(
+        prediction_batches(), label_batches(), feature_batches(), st.builds(Heartbeat, event_times())
+    )
