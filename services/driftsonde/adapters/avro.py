@@ -253,12 +253,14 @@ def _read_body(payload: bytes, body_starts: int, reading: _Reading) -> Record:
     stream.seek(body_starts)
     try:
         record: Any = fastavro.schemaless_reader(stream, reading.writer, reading.reader)
-    except EOFError as error:
-        raise Undecodable("truncated", f"{reading.type.name}: the message ends too early") from error
+    except (EOFError, IndexError) as error:
+        # A number cut short is an IndexError at the end of the bytes; so is an enum's symbol, but anywhere.
+        reason = "truncated" if stream.tell() == len(payload) else "malformed"
+        raise Undecodable(reason, f"{reading.type.name}: {error or 'the message ends too early'}") from error
     except SchemaResolutionError as error:
         raise Undecodable("incompatible-schema", f"{reading.type.name}: {error}") from error
     except Exception as error:
-        # fastavro lets through whatever its parser trips over: IndexError, UnicodeDecodeError, OverflowError, ...
+        # fastavro lets through whatever its parser trips over: UnicodeDecodeError, OverflowError, MemoryError, ...
         raise Undecodable("malformed", f"{reading.type.name}: {type(error).__name__}: {error}") from error
     if stream.tell() != len(payload):
         raise Undecodable(
