@@ -39,7 +39,7 @@ def wilson(successes: float, n: float, confidence: float) -> Interval:
     >>> interval.lower, round(interval.upper, 4)
     (0.0, 0.2775)
     """
-    z = _normal_quantile(confidence)
+    z = normal_quantile(confidence)
     if not 0 <= n < math.inf:
         raise ValueError(f"n must be a number of rows, got {n}")
     if not 0 <= successes <= n:
@@ -64,7 +64,7 @@ def normal_mean(n: int, total: float, sum_squares: float, confidence: float) -> 
     >>> round(interval.lower, 3), round(interval.upper, 3)
     (1.804, 2.196)
     """
-    z = _normal_quantile(confidence)
+    z = normal_quantile(confidence)
     if n < 0:
         raise ValueError(f"n must be a number of rows, got {n}")
     if not (math.isfinite(total) and math.isfinite(sum_squares)):
@@ -92,7 +92,7 @@ def hanley_mcneil(auc: float, negatives: int, positives: int, confidence: float)
     >>> round(interval.lower, 3), round(interval.upper, 3)
     (0.816, 0.946)
     """
-    z = _normal_quantile(confidence)
+    z = normal_quantile(confidence)
     if negatives < 0 or positives < 0:
         raise ValueError(f"negatives and positives must be numbers of rows, got {negatives}, {positives}")
     if negatives == 0 or positives == 0:
@@ -178,6 +178,11 @@ def _auc_variance(auc: float, negatives: int, positives: int) -> float:
     return (auc * (1 - auc) + against_positives + against_negatives) / (negatives * positives)
 
 
-def _normal_quantile(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """The z with P(|Z| <= z) = confidence for a standard normal Z; ValueError: confidence outside (0, 1).
+
+    >>> round(normal_quantile(0.95), 4)
+    1.96
+    """
     check_probability("confidence", confidence)
     return float(special.ndtri((1 + confidence) / 2))
