@@ -2,7 +2,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from driftsonde.adapters import topics
 from driftsonde.adapters.dead_letters import TRUNCATED, DeadLetters, Failure, SourceMessage
@@ -29,8 +29,10 @@ def broker() -> Iterator[KafkaSettings]:
 
 
 def read_all(settings: KafkaSettings, topic: str, count: int) -> list[Message]:
+    # Assigned, not subscribed: joining a group would take the test seconds.
     consumer = Consumer(consumer_config(settings, "test"))
-    consumer.subscribe([topic])
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
     messages: list[Message] = []
     for _ in range(100):
         messages.extend(consumer.consume(count, timeout=0.3))

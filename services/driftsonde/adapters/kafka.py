@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but
     AdminClient,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -177,15 +178,19 @@ class CompactedReader:
     topic: Topic
     state: dict[bytes, bytes] = field(default_factory=dict)
     _consumer: Consumer = field(init=False)
+    _admin: AdminClient = field(init=False)
     _positions: dict[int, _Position] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # A connection of its own: behind the consumer's, a question waits for the fetch that is under way.
+        self._admin = AdminClient(self.settings.librdkafka())
         self._consumer = Consumer(
             self.settings.librdkafka()
             | {
                 "group.id": f"driftsonde-reader-{self.topic.name}",  # the client wants one; it is never joined
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 100,
                 "auto.offset.reset": "earliest",
             }
         )
@@ -198,10 +203,7 @@ class CompactedReader:
         """
         deadline = time.monotonic() + timeout_s
         self._discover(timeout_s)
-        for partition, position in self._positions.items():
-            _, position.end_offset = self._consumer.get_watermark_offsets(
-                TopicPartition(self.topic.name, partition), timeout=timeout_s
-            )
+        self._find_ends(timeout_s)
         before = dict(self.state)
         touched: set[bytes] = set()
         while any(position.next_offset < position.end_offset for position in self._positions.values()):
@@ -217,10 +219,11 @@ class CompactedReader:
         self._consumer.close()
 
     def _discover(self, timeout_s: float) -> None:
-        metadata = self._consumer.list_topics(self.topic.name, timeout=timeout_s).topics[self.topic.name]
+        # All topics, since a question about this one would bring it into being where the broker allows that.
+        metadata = self._admin.list_topics(timeout=timeout_s).topics.get(self.topic.name)
+        if metadata is None:
+            raise MissingTopic(self.topic.name)
         if metadata.error is not None:
-            if metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise MissingTopic(self.topic.name)
             raise KafkaException(metadata.error)
         new = metadata.partitions.keys() - self._positions.keys()
         if new:
@@ -231,6 +234,12 @@ class CompactedReader:
                     for partition, position in self._positions.items()
                 ]
             )
+
+    def _find_ends(self, timeout_s: float) -> None:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(self.topic.name, partition): latest for partition in self._positions}
+        for end, future in self._admin.list_offsets(wanted, request_timeout=timeout_s).items():
+            self._positions[end.partition].end_offset = future.result().offset
 
     def _take(self, message: Message) -> Iterable[bytes]:
         error = message.error()

@@ -105,10 +105,12 @@ class ClickHouseSettings:
 
     host: str = _setting("127.0.0.1", "ClickHouse host")
     port: int = _setting(8123, "ClickHouse HTTP port", low=1, high=65_535)
-    username: str = _setting("default", "ClickHouse user")
+    user: str = _setting("default", "ClickHouse user")
     password: str = _setting("", "ClickHouse password", secret=True)
     database: str = _setting("driftsonde", "ClickHouse database; `driftsonde migrate` makes its tables")
     secure: bool = _setting(False, "talk HTTPS to ClickHouse")
+    connect_timeout_s: int = _setting(5, "how long connecting to ClickHouse may take", low=1)
+    send_receive_timeout_s: int = _setting(60, "how long ClickHouse may take to answer", low=1)
 
 
 @dataclass(frozen=True, slots=True)
