@@ -4,13 +4,9 @@ import http.client
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,46 +16,34 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from driftsonde.standalone.store_process import StoreProcess, running_store
+
 pytestmark = pytest.mark.io
 
 TOKEN = "secret"
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    process: subprocess.Popen[str]
-    port: int
-
-    def connect(self, user: str = "default", password: str = TOKEN, **options: object) -> Client:
-        return clickhouse_connect.get_client(
-            host="127.0.0.1", port=self.port, username=user, password=password, **options
-        )
-
-
-@contextmanager
-def running_store(path: Path, *options: str) -> Iterator[Running]:
-    command = [
-        sys.executable,
-        "-m",
-        "driftsonde.standalone.store",
-        "--path",
-        str(path),
-        "--port",
-        "0",
-        *options,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            ready = json.loads(process.stdout.readline())
-            assert ready["event"] == "ready"
-            yield Running(process, ready["port"])
-        finally:
-            process.kill()
+def connect(
+    store: StoreProcess,
+    user: str = "default",
+    password: str = TOKEN,
+    database: str | None = None,
+    compress: bool | str = True,
+    autogenerate_session_id: bool | None = None,
+) -> Client:
+    return clickhouse_connect.get_client(
+        host=store.host,
+        port=store.port,
+        username=user,
+        password=password,
+        database=database,
+        compress=compress,
+        autogenerate_session_id=autogenerate_session_id,
+    )
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
     with running_store(
         tmp_path_factory.mktemp("store") / "data", "--token", TOKEN, "--max-body-mb", "8"
     ) as running:
@@ -67,8 +51,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def client(store: Running) -> Iterator[Client]:
-    client = store.connect()
+def client(store: StoreProcess) -> Iterator[Client]:
+    client = connect(store)
     client.command("DROP TABLE IF EXISTS t")
     client.command(
         "CREATE TABLE t (id UInt64, name String, xs Array(Float64)) ENGINE = MergeTree ORDER BY id"
@@ -79,9 +63,9 @@ def client(store: Running) -> Iterator[Client]:
 
 @pytest.mark.parametrize("compress", [False, "lz4", "zstd", "gzip"])
 def test_inserts_and_queries_round_trip_under_every_compression(
-    store: Running, client: Client, compress: bool | str
+    store: StoreProcess, client: Client, compress: bool | str
 ) -> None:
-    packed = store.connect(compress=compress)
+    packed = connect(store, compress=compress)
     rows = [(1, "a;b'c\n", [0.5, 1.5]), (2, "ü", [])]
     summary = packed.insert("t", rows, column_names=["id", "name", "xs"])
     packed.insert_arrow("t", pa.table({"id": [3], "name": ["x"], "xs": [[2.0]]}))
@@ -120,11 +104,11 @@ def test_many_parameters_travel_in_a_form(client: Client) -> None:
     assert result.result_rows == [(5000, "name\n1")]
 
 
-def test_several_threads_share_one_client_without_sessions(store: Running, client: Client) -> None:
-    shared = store.connect(autogenerate_session_id=False)
+def test_several_threads_share_one_client_without_sessions(store: StoreProcess, client: Client) -> None:
+    shared = connect(store, autogenerate_session_id=False)
     shared.insert("t", [(number, "", []) for number in range(1000)], column_names=["id", "name", "xs"])
     with ThreadPoolExecutor(8) as pool:
-        counts = list(pool.map(lambda _: shared.query("SELECT count() FROM t").first_row[0], range(40)))
+        counts = list(pool.map(lambda _: shared.query("SELECT count() FROM t").result_rows[0][0], range(40)))
     assert counts == [1000] * 40
 
 
@@ -147,18 +131,18 @@ def test_a_torn_insert_is_an_error_and_inserts_nothing(client: Client) -> None:
     assert client.command("SELECT count() FROM t") == 0
 
 
-def test_an_unknown_setting_and_database_are_refused(store: Running, client: Client) -> None:
+def test_an_unknown_setting_and_database_are_refused(store: StoreProcess, client: Client) -> None:
     with pytest.raises(DatabaseError) as caught:
         client.query("SELECT 1", settings={"no_such_setting": 1})
     assert caught.value.code == 115
     with pytest.raises(DatabaseError) as caught:
-        store.connect(database="absent")
+        connect(store, database="absent")
     assert caught.value.code == 81
 
 
-def test_a_token_is_needed_and_ping_needs_none(store: Running) -> None:
+def test_a_token_is_needed_and_ping_needs_none(store: StoreProcess) -> None:
     with pytest.raises(DatabaseError) as caught:
-        store.connect(password="wrong")
+        connect(store, password="wrong")
     assert caught.value.code == 516
     assert request(store.port, "GET", "/ping") == (200, b"Ok.\n")
     assert request(store.port, "POST", "/", b"SELECT 1")[0] == 403
@@ -194,35 +178,35 @@ WRITES = [
 ]
 
 
-def test_the_reader_reads(store: Running, client: Client) -> None:
-    reader = store.connect(user="reader")
+def test_the_reader_reads(store: StoreProcess, client: Client) -> None:
+    reader = connect(store, user="reader")
     for sql in READS:
         assert reader.raw_query(sql)
     assert reader.query("SELECT 'DROP', number FROM numbers(2)").row_count == 2
 
 
 @pytest.mark.parametrize("sql", WRITES)
-def test_the_reader_cannot_write(store: Running, client: Client, sql: str) -> None:
+def test_the_reader_cannot_write(store: StoreProcess, client: Client, sql: str) -> None:
     address = f"/?user=reader&password={TOKEN}&readonly=0"
     assert request(store.port, "POST", address, sql.encode())[0] == 403
     assert client.command("SELECT count() FROM t") == 0
 
 
-def test_a_get_changes_nothing(store: Running, client: Client) -> None:
+def test_a_get_changes_nothing(store: StoreProcess, client: Client) -> None:
     assert request(store.port, "GET", f"/?password={TOKEN}&query=DROP%20TABLE%20t")[0] == 403
     assert client.command("SELECT count() FROM t") == 0
 
 
-def test_bodies_past_the_bound_are_refused_as_sent_and_unpacked(store: Running, client: Client) -> None:
-    row = [(1, "x" * (9 << 20), [])]
+def test_bodies_past_the_bound_are_refused_as_sent_and_unpacked(store: StoreProcess, client: Client) -> None:
+    row: list[tuple[int, str, list[float]]] = [(1, "x" * (9 << 20), [])]
     for compress in (False, "zstd"):
         with pytest.raises(DatabaseError) as caught:
-            store.connect(compress=compress).insert("t", row, column_names=["id", "name", "xs"])
+            connect(store, compress=compress).insert("t", row, column_names=["id", "name", "xs"])
         assert caught.value.code == 307
     assert client.command("SELECT count() FROM t") == 0
 
 
-def test_a_client_that_leaves_costs_nothing(store: Running, client: Client) -> None:
+def test_a_client_that_leaves_costs_nothing(store: StoreProcess, client: Client) -> None:
     head = f"POST /?password={TOKEN} HTTP/1.1\r\nHost: store\r\nContent-Length: "
     slow = b"SELECT sleep(0.5)"
     with socket.create_connection(("127.0.0.1", store.port)) as connection:
@@ -236,14 +220,14 @@ def test_a_client_that_leaves_costs_nothing(store: Running, client: Client) -> N
 
 def test_acknowledged_rows_survive_kill_9(tmp_path: Path) -> None:
     with running_store(tmp_path / "data", "--token", TOKEN) as first:
-        client = first.connect()
+        client = connect(first)
         client.command("CREATE TABLE kept (id UInt64) ENGINE = MergeTree ORDER BY id")
         for number in range(20):
             client.insert("kept", [[number]], column_names=["id"])
         first.process.kill()
         first.process.wait()
     with running_store(tmp_path / "data", "--token", TOKEN) as second:
-        rows = second.connect().query("SELECT id FROM kept ORDER BY id").result_columns[0]
+        rows = connect(second).query("SELECT id FROM kept ORDER BY id").result_columns[0]
         assert list(rows) == list(range(20))
 
 
