@@ -30,6 +30,9 @@ _FLOAT64 = np.dtype("<f8")
 _INT64 = np.dtype("<i8")
 _INT32 = np.dtype("<i4")
 
+# Names are unique in a batch, and an attribution is about a feature: this sets their columns apart.
+ATTRIBUTION_PREFIX = "attribution."
+
 Scalar = float | str | bool | None
 
 
@@ -170,6 +173,13 @@ def _one_outcome(name: str, value: float | str | bool) -> Column:
     return _one_row(name, Role.PREDICTION, str(int(value)) if isinstance(value, bool) else value)
 
 
+def _attributions(contributions: Mapping[str, float]) -> Iterator[Column]:
+    return (
+        _one_row(f"{ATTRIBUTION_PREFIX}{name}", Role.ATTRIBUTION, contribution)
+        for name, contribution in contributions.items()
+    )
+
+
 def _one_row_each(role: Role, values: Mapping[str, Scalar]) -> Iterator[Column]:
     return (_one_row(name, role, value) for name, value in values.items())
 
@@ -188,7 +198,7 @@ def _prediction_from_event(record: Record) -> PredictionBatch:
             *(() if score is None else (_one_row("score", Role.SCORE, score),)),
             *_one_row_each(Role.SEGMENT, record["segments"]),
             *_one_row_each(Role.PROTECTED, record["protected"]),
-            *_one_row_each(Role.ATTRIBUTION, record["attributions"]),
+            *_attributions(record["attributions"]),
         ),
     )
     validate(batch)
