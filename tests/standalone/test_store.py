@@ -1,5 +1,6 @@
 """The embedded store as a process, spoken to by the real clickhouse-connect client."""
 
+import gzip
 import http.client
 import json
 import signal
@@ -16,6 +17,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from driftsonde.standalone.store import parse_arguments
 from driftsonde.standalone.store_process import StoreProcess, running_store
 
 pytestmark = pytest.mark.io
@@ -244,6 +246,31 @@ def test_sigterm_finishes_the_request_in_hand_and_exits_with_0(tmp_path: Path) -
         assert running.process.wait(timeout=5) == 0
         idle.close()
         busy.close()
+
+
+def test_a_path_has_one_owner(tmp_path: Path) -> None:
+    with running_store(tmp_path / "data") as owner:
+        with pytest.raises(RuntimeError, match="ended before it served"), running_store(tmp_path / "data"):
+            pass
+        assert request(owner.port, "POST", "/", b"SELECT 1") == (200, b"1\n")
+
+
+def test_other_machines_are_served_with_a_token_only() -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["--path", "data", "--port", "0", "--host", "0.0.0.0"])
+    assert (
+        parse_arguments(["--path", "data", "--port", "0", "--host", "0.0.0.0", "--token", "x"]).token == "x"
+    )
+
+
+def test_grafana_style_request(store: StoreProcess, client: Client) -> None:
+    """As clickhouse-go sends it: credentials and settings in the address, gzip, the default format Native."""
+    address = f"/?database=default&default_format=Native&enable_http_compression=1&limit=2&user=reader&password={TOKEN}"
+    status, body = request(
+        store.port, "POST", address, b"SELECT number AS n FROM numbers(9)", {"Accept-Encoding": "gzip"}
+    )
+    assert status == 200
+    assert gzip.decompress(body) == b"\x01\x02\x01n\x06UInt64" + bytes(8) + b"\x01" + bytes(7)
 
 
 def request(
