@@ -80,7 +80,7 @@ class PredictionIndex:
             if place is not None and place[0] is entries:
                 del places[prediction_id]
         self.rows -= len(entries.ids)
-        self.evicted_below = offset + 1
+        self.evicted_below = max(self.evicted_below, offset + 1)
 
 
 @dataclass(frozen=True, slots=True)

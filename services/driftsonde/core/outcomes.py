@@ -1,10 +1,10 @@
 """The sketch of outcomes, that is predictions joined with their labels: every performance metric in mergeable form.
 
 Layout of `Sketch.counts`:
-    classification  [labelled, delay in ms, confusion matrix of (K+1) x (K+1), rows = label, columns = prediction],
-                    the last class standing for any other value; for a binary task with scores then follow
+    all tasks       [labelled, delay in ms, changes], the last one counting what was put in and taken out alike
+    classification  then the confusion matrix of (K+1) x (K+1), rows = label, columns = prediction, the last class
+                    standing for any other value; for a binary task with scores then
                     [score cells of negatives, score cells of positives]
-    regression      [labelled, delay in ms]
 Layout of `Sketch.sums`:
     binary          [squared error of the score, logarithmic loss, scored rows]
     multiclass      []
@@ -31,6 +31,13 @@ SCORE_CELLS = len(SCORE_EDGES) + 1
 _SCORE_MARGIN = float(np.finfo(np.float64).eps)
 
 
+# Positions in `Sketch.counts`.
+LABELLED = 0
+DELAY_MS = 1
+CHANGES = 2
+_CONFUSION = 3
+
+
 @dataclass(frozen=True, slots=True)
 class OutcomesLayout:
     """Sizes for a task; `classes` is empty for a regression."""
@@ -46,9 +53,9 @@ class OutcomesLayout:
     @property
     def bins(self) -> int:
         if self.task is Task.REGRESSION:
-            return 2
+            return _CONFUSION
         scored = 2 * SCORE_CELLS if self.task is Task.BINARY else 0
-        return 2 + self.sides**2 + scored
+        return _CONFUSION + self.sides**2 + scored
 
     @property
     def sums(self) -> int:
@@ -58,6 +65,16 @@ class OutcomesLayout:
 def layout_for(spec: ModelSpec) -> OutcomesLayout:
     """The layout for a model's task."""
     return OutcomesLayout(spec.task, spec.classes)
+
+
+def confusion_of(layout: OutcomesLayout, sketch: Sketch) -> Ints:
+    """The confusion matrix, int64[K+1, K+1]."""
+    return sketch.counts[_CONFUSION : _CONFUSION + layout.sides**2].reshape(layout.sides, layout.sides)
+
+
+def score_cells_of(sketch: Sketch) -> tuple[Ints, Ints]:
+    """Rows by score cell, of the negatives and of the positives, each int64[SCORE_CELLS]."""
+    return sketch.counts[-2 * SCORE_CELLS : -SCORE_CELLS], sketch.counts[-SCORE_CELLS:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +97,9 @@ def sketch_outcomes(layout: OutcomesLayout, outcomes: Outcomes, group: Codes, gr
     """One sketch for each group; `group` is int32[rows]. Call it once a message: sums are added message by message."""
     signs = outcomes.signs.astype(np.float64)
     counts = np.zeros((groups, layout.bins), dtype=np.int64)
-    counts[:, 0] = _weighted(group, signs, groups)
-    np.add.at(counts[:, 1], group, outcomes.signs * outcomes.delays_ms)
+    counts[:, LABELLED] = _weighted(group, signs, groups)
+    np.add.at(counts[:, DELAY_MS], group, outcomes.signs * outcomes.delays_ms)
+    counts[:, CHANGES] = np.bincount(group, minlength=groups)
     sums = np.zeros((groups, layout.sums))
     if layout.task is Task.REGRESSION:
         error = outcomes.predictions - outcomes.labels
@@ -92,7 +110,7 @@ def sketch_outcomes(layout: OutcomesLayout, outcomes: Outcomes, group: Codes, gr
         cell = outcomes.labels.astype(np.int64) * layout.sides + outcomes.predictions.astype(np.int64)
         size = layout.sides**2
         table = _weighted(group * size + cell, signs, groups * size)
-        counts[:, 2 : 2 + size] = table.reshape(groups, size)
+        counts[:, _CONFUSION : _CONFUSION + size] = table.reshape(groups, size)
     if layout.task is Task.BINARY:
         _add_scores(layout, outcomes, group, groups, counts, sums)
     none = np.zeros(0)

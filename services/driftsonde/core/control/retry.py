@@ -59,7 +59,9 @@ class GivenUp:
     disable: bool
 
 
-def after(answer: Answer, attempt: int, delays_ms: tuple[int, ...], jitter: float) -> Delivered | Again | GivenUp:
+def after(
+    answer: Answer, attempt: int, delays_ms: tuple[int, ...], jitter: float
+) -> Delivered | Again | GivenUp:
     """What to do after try number `attempt` (from 1). `jitter` in [0, 1) spreads a wait over ±20 %."""
     if 200 <= answer.status < 300:
         return Delivered()

@@ -73,7 +73,8 @@ def normal_mean(n: int, total: float, sum_squares: float, confidence: float) -> 
         return Interval(-math.inf, math.inf)
     mean = total / n
     squared_deviations = sum_squares - total * mean
-    if squared_deviations < -1e-9 * sum_squares:
+    # Rounding alone explains this much, relative or, for squares near the smallest floats, absolute.
+    if squared_deviations < -1e-9 * sum_squares - 1e-300:
         raise ValueError("sum_squares is below total^2 / n: not the sums of one sample")
     half = z * math.sqrt(max(0.0, squared_deviations) / (n - 1) / n)
     return Interval(mean - half, mean + half)

@@ -1,0 +1,74 @@
+"""What the controller reacts to, and what its reactions depend on besides its state."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.routing import Route
+from driftsonde.core.control.state import Effect
+from driftsonde.core.control.traffic import Share
+from driftsonde.core.signals import Signal
+
+
+class Refused(ValueError):
+    """A person asks for something that can't be done now; the message says why."""
+
+
+class Unknown(LookupError):
+    """A person names something that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What decisions depend on besides the state. `governance` gives a model's policy."""
+
+    governance: Callable[[str], Governance]
+    routes: tuple[Route, ...] = ()
+    retrain_configured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    decision: str
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    decision: str
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    incident: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitChange:
+    """A person sets a model's split."""
+
+    model: str
+    split: tuple[Share, ...]
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an effect, in how many tries; `problem` is "" where it was done."""
+
+    effect: Effect
+    problem: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Input = Signal | Approval | Rejection | Acknowledgement | SplitChange | Outcome | Tick

@@ -1,0 +1,214 @@
+"""From the numbers of a window to signals: which rule each breach belongs to, and what the model's history says.
+
+A model's state is a value; judging a window returns the next one. Windows are judged in the order of time, the inputs
+and the outcomes of a model each by themselves, so the same windows give the same signals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from driftsonde.core.chunks import NO_TIME_MS, WHOLE
+from driftsonde.core.episodes import Episode, Persistence, observe
+from driftsonde.core.events import Variant
+from driftsonde.core.plan import Plan
+from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind, derive_id
+from driftsonde.core.spec import Policy
+from driftsonde.core.statistics.anytime import mean_difference_sequence
+from driftsonde.core.verdict import Metric
+from driftsonde.core.window import WindowKey
+
+# Which rule a breached metric speaks for.
+RULE_OF = {
+    "psi": Rule.DRIFT,
+    "missing_rate": Rule.QUALITY,
+    "unseen_rate": Rule.QUALITY,
+    "out_of_range_rate": Rule.QUALITY,
+    "accuracy": Rule.PERFORMANCE,
+    "rmse": Rule.PERFORMANCE,
+}
+INPUT_RULES = (Rule.DRIFT, Rule.QUALITY)
+OUTCOME_RULES = (Rule.PERFORMANCE,)
+
+# A signal carries the strongest few numbers; the rest is in the store.
+EVIDENCE_KEPT = 10
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EpisodeKey:
+    rule: Rule
+    version: str
+    variant: Variant
+    segment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Labelled rows of one side of a comparison, and how many were right."""
+
+    labelled: int = 0
+    correct: int = 0
+
+    def plus(self, labelled: int, correct: int) -> "Arm":
+        return Arm(self.labelled + labelled, self.correct + correct)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A canary against the champion over the windows that both have served since `since_ms`."""
+
+    since_ms: int
+    champion: Arm = Arm()
+    canary: Arm = Arm()
+    rolled_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """How far a model has been judged (ends of windows, event time), and its history."""
+
+    inputs_until_ms: int = NO_TIME_MS
+    outcomes_until_ms: int = NO_TIME_MS
+    episodes: Mapping[EpisodeKey, Episode] = field(default_factory=dict)
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+
+    @property
+    def sequence(self) -> int:
+        """Grows whenever the state moves on."""
+        return self.inputs_until_ms + self.outcomes_until_ms + 2
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedWindow:
+    """One window with its numbers, ready for the rules."""
+
+    key: WindowKey
+    plan: Plan
+    metrics: tuple[Metric, ...]
+
+
+def apply_rules(
+    state: ModelState, windows: Sequence[JudgedWindow], rules: Sequence[Rule]
+) -> tuple[ModelState, list[Signal]]:
+    """Hold the champion's windows of one window start against the rules.
+
+    A segment stays silent in a window in which the whole model breaches the same rule: that is one problem, not many.
+    """
+    episodes = dict(state.episodes)
+    signals: list[Signal] = []
+    loud: set[tuple[Rule, str]] = set()
+    for window in sorted(windows, key=lambda w: (w.key.segment != WHOLE, w.key)):
+        if window.key.variant is not Variant.CHAMPION:
+            continue
+        for rule in rules:
+            breaches = [m for m in window.metrics if m.breached and RULE_OF[m.name] is rule]
+            if window.key.segment == WHOLE and breaches:
+                loud.add((rule, window.key.version))
+            silent = window.key.segment != WHOLE and (rule, window.key.version) in loud
+            key = EpisodeKey(rule, window.key.version, window.key.variant, window.key.segment)
+            before = episodes.get(key, Episode())
+            after, said = observe(
+                before, bool(breaches) and not silent, window.key.window_start_ms, _persistence(window, rule)
+            )
+            episodes[key] = after
+            since_ms = before.since_ms if after == Episode() else after.since_ms
+            shown = breaches or [m for m in window.metrics if RULE_OF.get(m.name) is rule]
+            signals.extend(_signal(kind, rule, window, since_ms, shown) for kind in said)
+    kept = {key: episode for key, episode in episodes.items() if episode != Episode()}
+    return replace(state, episodes=kept), signals
+
+
+def _persistence(window: JudgedWindow, rule: Rule) -> Persistence:
+    policy: Policy = window.plan.spec.policy
+    if rule is Rule.QUALITY:
+        return Persistence(policy.drift.alert_after, 0, policy.drift.resolve_after)
+    chosen = policy.drift if rule is Rule.DRIFT else policy.performance
+    retrain_after = chosen.retrain_after if window.key.segment == WHOLE else 0
+    return Persistence(chosen.alert_after, retrain_after, chosen.resolve_after)
+
+
+def compare_canary(
+    state: ModelState, window: WindowKey, plan: Plan, champion: Arm, canary: Arm
+) -> tuple[ModelState, list[Signal]]:
+    """Add one window to the comparison of a canary with the champion, and ask for a rollback once the canary is
+    worse by more than the margin with confidence: the sequence holds at every window at once, so looking after each
+    costs nothing (`statistics.anytime`)."""
+    rule = plan.spec.policy.canary
+    known = state.comparisons.get(window.version, Comparison(window.window_start_ms))
+    if known.rolled_back or not champion.labelled or not canary.labelled:
+        return state, []
+    known = replace(
+        known,
+        champion=known.champion.plus(champion.labelled, champion.correct),
+        canary=known.canary.plus(canary.labelled, canary.correct),
+    )
+    signals: list[Signal] = []
+    interval = mean_difference_sequence(
+        known.champion.labelled, known.champion.correct, known.canary.labelled, known.canary.correct, rule.alpha
+    )
+    if known.canary.labelled >= rule.min_labels and interval.upper < -rule.margin:
+        difference = known.canary.correct / known.canary.labelled - known.champion.correct / known.champion.labelled
+        metric = Metric(
+            "",
+            "accuracy_difference",
+            known.canary.labelled,
+            difference,
+            interval.lower,
+            interval.upper,
+            -rule.margin,
+            breached=True,
+        )
+        judged = JudgedWindow(window, plan, (metric,))
+        signals.append(_signal(SignalKind.ROLLBACK, Rule.CANARY, judged, known.since_ms, [metric]))
+        known = replace(known, rolled_back=True)
+    return replace(state, comparisons={**state.comparisons, window.version: known}), signals
+
+
+def _signal(
+    kind: SignalKind, rule: Rule, window: JudgedWindow, since_ms: int, metrics: Sequence[Metric]
+) -> Signal:
+    key, plan = window.key, window.plan
+    end_ms = key.window_start_ms + plan.spec.window_ms
+    strongest = sorted(metrics, key=lambda m: (-_strength(m), m.column, m.name))[:EVIDENCE_KEPT]
+    evidence = tuple(
+        Evidence(
+            key.window_start_ms, end_ms, m.column, m.name, m.value, m.threshold, m.lower, m.upper, m.n
+        )
+        for m in strongest
+    )
+    episode = derive_id("episode", key.model, key.version, key.variant, key.segment, rule, since_ms)
+    return Signal(
+        id=derive_id(kind, episode),
+        kind=kind,
+        rule=rule,
+        model=key.model,
+        version=key.version,
+        variant=key.variant,
+        segment=key.segment,
+        window_start_ms=key.window_start_ms,
+        window_end_ms=end_ms,
+        since_ms=since_ms,
+        episode=episode,
+        summary=_summary(kind, rule, key, since_ms, strongest),
+        evidence=evidence,
+        baseline=plan.baseline_id,
+        policy=plan.policy_id,
+    )
+
+
+def _strength(metric: Metric) -> float:
+    """How far beyond its bar a number is, for ranking; scale-free."""
+    bar = abs(metric.threshold) or 1e-9
+    return abs(metric.value - metric.threshold) / bar if metric.threshold == metric.threshold else 0.0
+
+
+def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metrics: Sequence[Metric]) -> str:
+    place = f" in {key.segment}" if key.segment else ""
+    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if kind is SignalKind.RESOLVE:
+        return f"{rule}{place}: back within bounds, after an episode since {since}"
+    numbers = ", ".join(
+        f"{m.name}{f' of {m.column}' if m.column else ''} {m.value:.4g} (bar {m.threshold:.4g})" for m in metrics[:3]
+    )
+    more = f" and {len(metrics) - 3} more" if len(metrics) > 3 else ""
+    return f"{rule}{place} since {since}: {numbers}{more}"

@@ -1,0 +1,254 @@
+"""The numbers of one closed window, each with its interval and the bar it is held against. No rule, no action."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
+from driftsonde.core.events import Floats, Ints
+from driftsonde.core.outcomes import (
+    CHANGES,
+    DELAY_MS,
+    LABELLED,
+    confusion_of,
+    score_cells_of,
+)
+from driftsonde.core.plan import Plan
+from driftsonde.core.sketch import Sketch
+from driftsonde.core.spec import Task
+from driftsonde.core.statistics import distances, intervals, performance
+from driftsonde.core.statistics.intervals import Interval
+
+NAN = math.nan
+_UNKNOWN = Interval(-math.inf, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number. `column` is "" for the target's metrics; lower, upper, threshold are NaN where there is none.
+    `breached`: the value passed its bar, in practice and in evidence."""
+
+    column: str
+    name: str
+    n: int
+    value: float
+    lower: float = NAN
+    upper: float = NAN
+    threshold: float = NAN
+    breached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnCounts:
+    """The counts of one column of one window, beside its reference: int64 of the same length."""
+
+    reference: Reference
+    counts: Ints
+    total: float
+    total_squares: float
+    minimum: float
+    maximum: float
+
+
+def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
+    """Take a sketch of inputs apart by column."""
+    columns: list[ColumnCounts] = []
+    numeric = 0
+    for reference, offset in zip(plan.inputs.references, plan.inputs.offsets, strict=True):
+        counts = sketch.counts[offset : offset + len(reference.counts)]
+        if isinstance(reference, NumericReference):
+            total, squares = sketch.sums[2 * numeric : 2 * numeric + 2]
+            low, high = sketch.lows[numeric], sketch.highs[numeric]
+            columns.append(ColumnCounts(reference, counts, float(total), float(squares), float(low), float(high)))
+            numeric += 1
+        else:
+            columns.append(ColumnCounts(reference, counts, NAN, NAN, NAN, NAN))
+    return columns
+
+
+def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int) -> list[Metric]:
+    """Drift and quality of every column. Windows that the baseline was taken from are never breached."""
+    tests = max(1, len(plan.inputs.references) * len(plan.slicing.labels))
+    baseline = plan.baseline
+    enough = int(sketch.counts[0]) >= plan.spec.policy.drift.min_rows
+    judged = baseline is not None and enough and window_start_ms >= baseline.lineage.end_ms
+    return [
+        metric
+        for column in columns_of(plan, sketch)
+        for metric in (*_drift(plan, column, tests, judged), *_quality(plan, column, judged))
+    ]
+
+
+def distance_bins(reference: Reference, counts: Ints) -> Ints:
+    """Counts in the bins that distances compare: a numeric column's rows below and above its range join the outer
+    bins; missing (and unseen) are bins of their own."""
+    if isinstance(reference, CategoricalReference):
+        return counts
+    inner = counts[1:-2].copy()
+    inner[0] += counts[0]
+    inner[-1] += counts[-2]
+    return np.append(inner, counts[-1])
+
+
+def _drift(plan: Plan, column: ColumnCounts, tests: int, judged: bool) -> Iterator[Metric]:
+    rule = plan.spec.policy.drift
+    reference = distance_bins(column.reference, column.reference.counts)
+    current = distance_bins(column.reference, column.counts)
+    n, m = int(reference.sum()), int(current.sum())
+    if n == 0 or m == 0:
+        return
+    name = column.reference.name
+    used = max(1, int(((reference + current) > 0).sum()))
+    critical = distances.population_stability_index_critical(used, n, m, rule.alpha / tests)
+    bar = max(rule.psi, critical)
+    psi = distances.population_stability_index(reference, current)
+    yield Metric(name, "psi", m, psi, threshold=bar, breached=judged and psi > bar)
+    yield Metric(name, "js_divergence", m, distances.jensen_shannon_divergence(reference, current, base=2))
+    if isinstance(column.reference, NumericReference) and reference[:-1].sum() and current[:-1].sum():
+        known = int(current[:-1].sum())
+        yield Metric(name, "ks", known, distances.kolmogorov_smirnov(reference[:-1], current[:-1]))
+        moved = distances.wasserstein_distance(column.reference.edges, reference[:-1], current[:-1])
+        yield Metric(name, "wasserstein", known, moved)
+
+
+def _quality(plan: Plan, column: ColumnCounts, judged: bool) -> Iterator[Metric]:
+    rule = plan.spec.policy.quality
+    reference = column.reference.counts
+    yield _rate(column, "missing_rate", reference[-1], column.counts[-1], rule.missing_rate, judged)
+    if isinstance(column.reference, NumericReference):
+        outside = column.counts[0] + column.counts[-2]
+        was = reference[0] + reference[-2]
+        yield _rate(column, "out_of_range_rate", was, outside, rule.out_of_range_rate, judged)
+    else:
+        yield _rate(column, "unseen_rate", reference[-2], column.counts[-2], rule.unseen_rate, judged)
+
+
+def _rate(column: ColumnCounts, name: str, was: int, count: int, allowed: float, judged: bool) -> Metric:
+    """A share of all rows, held against the baseline's share plus what the rule allows."""
+    n = int(column.counts.sum())
+    rows = int(column.reference.counts.sum())
+    interval = intervals.wilson(int(count), n, 0.99) if n else _UNKNOWN
+    bar = min(1.0, int(was) / max(1, rows) + allowed)
+    value = int(count) / n if n else NAN
+    breached = judged and value > bar and interval.lower > bar
+    return Metric(column.reference.name, name, n, value, interval.lower, interval.upper, bar, breached)
+
+
+def judge_outcomes(plan: Plan, sketch: Sketch, window_start_ms: int, rows: int) -> list[Metric]:
+    """Performance of a window; `rows` are its predictions, of which the labelled share is the coverage."""
+    labelled = int(sketch.counts[LABELLED])
+    if labelled <= 0:
+        return []
+    baseline = plan.baseline
+    judged = labelled >= plan.spec.policy.performance.min_labels and (
+        baseline is not None and window_start_ms >= baseline.lineage.end_ms
+    )
+    metrics = [*_performance(plan, sketch, labelled, judged)]
+    delay_s = int(sketch.counts[DELAY_MS]) / labelled / 1000
+    coverage = labelled / rows if rows else NAN
+    return [*metrics, Metric("", "label_coverage", rows, coverage), Metric("", "label_delay_s", labelled, delay_s)]
+
+
+def late_changes(sketch: Sketch | None) -> int:
+    """How many outcomes the late labels put in or took out: the revision of a window's performance."""
+    return int(sketch.counts[CHANGES]) if sketch else 0
+
+
+def _performance(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
+    match plan.spec.task:
+        case Task.REGRESSION:
+            yield from _regression(plan, sketch, labelled, judged)
+        case Task.MULTICLASS:
+            yield from _multiclass(plan, sketch, labelled, judged)
+        case Task.BINARY:
+            yield from _binary(plan, sketch, labelled, judged)
+
+
+def _accuracy(plan: Plan, n: int, correct: int, interval: Interval, judged: bool) -> Metric:
+    reference = plan.baseline.performance if plan.baseline else None
+    if reference is None or reference.metric != "accuracy":
+        return Metric("", "accuracy", n, correct / n, interval.lower, interval.upper)
+    bar = reference.value - plan.spec.policy.performance.drop
+    breached = judged and interval.upper < bar
+    return Metric("", "accuracy", n, correct / n, interval.lower, interval.upper, bar, breached)
+
+
+def _binary(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
+    confidence = plan.spec.policy.performance.confidence
+    confusion = confusion_of(plan.outcomes, sketch)
+    # A value outside the two classes is as wrong as can be; as a label it is no positive.
+    tp, fn = int(confusion[1, 1]), int(confusion[1].sum() - confusion[1, 1])
+    fp = int(confusion[:, 1].sum() - tp)
+    correct = int(np.trace(confusion))
+    interval = intervals.wilson(correct, labelled, confidence)
+    yield _accuracy(plan, labelled, correct, interval, judged)
+    outcomes = performance.BinaryOutcomes(tp=tp, fp=fp, tn=labelled - tp - fp - fn, fn=fn)
+    for name, value, bounds in (
+        ("precision", outcomes.precision, intervals.precision_interval(outcomes, confidence)),
+        ("recall", outcomes.recall, intervals.recall_interval(outcomes, confidence)),
+        ("f1", outcomes.f1, intervals.f1_interval(outcomes, confidence)),
+    ):
+        yield Metric("", name, labelled, value, bounds.lower, bounds.upper)
+    yield from _scores(sketch, confidence)
+
+
+def _scores(sketch: Sketch, confidence: float) -> Iterator[Metric]:
+    negatives, positives = score_cells_of(sketch)
+    squared, log_loss, scored = (float(value) for value in sketch.sums)
+    n = round(scored)
+    if n <= 0:
+        return
+    auc = performance.roc_auc(negatives, positives)
+    if not math.isnan(auc):
+        bounds = intervals.hanley_mcneil(auc, int(negatives.sum()), int(positives.sum()), confidence)
+        yield Metric("", "roc_auc", n, auc, bounds.lower, bounds.upper)
+    yield Metric("", "log_loss", n, log_loss / n)
+    yield Metric("", "brier", n, squared / n)
+
+
+def _multiclass(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
+    confusion = confusion_of(plan.outcomes, sketch)
+    correct = int(np.trace(confusion))
+    interval = intervals.wilson(correct, labelled, plan.spec.policy.performance.confidence)
+    yield _accuracy(plan, labelled, correct, interval, judged)
+    used = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+    scores = performance.average_scores(confusion[used][:, used], "macro")
+    for name, value in (("precision", scores.precision), ("recall", scores.recall), ("f1", scores.f1)):
+        yield Metric("", name, labelled, value)
+
+
+def _regression(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
+    confidence = plan.spec.policy.performance.confidence
+    error, absolute, squared = (float(value) for value in sketch.sums[:3])
+    outcomes = performance.RegressionOutcomes(labelled, error, absolute, squared)
+    mae, bias = intervals.mae_interval(outcomes, confidence), intervals.bias_interval(outcomes, confidence)
+    yield Metric("", "mae", labelled, outcomes.mae, mae.lower, mae.upper)
+    yield _rmse(plan, outcomes.rmse, labelled, judged)
+    yield Metric("", "bias", labelled, outcomes.bias, bias.lower, bias.upper)
+
+
+def _rmse(plan: Plan, rmse: float, labelled: int, judged: bool) -> Metric:
+    """Held against the baseline's RMSE times 1 + drop. The interval is the normal one of a standard deviation,
+    rmse (1 +- z / sqrt(2 n)): exact for normal errors, too short for heavy tails."""
+    rule = plan.spec.policy.performance
+    spread = intervals.normal_quantile(rule.confidence) / math.sqrt(2 * labelled)
+    lower, upper = rmse * max(0.0, 1 - spread), rmse * (1 + spread)
+    reference = plan.baseline.performance if plan.baseline else None
+    if reference is None or reference.metric != "rmse":
+        return Metric("", "rmse", labelled, rmse, lower, upper)
+    bar = reference.value * (1 + rule.drop)
+    return Metric("", "rmse", labelled, rmse, lower, upper, bar, judged and lower > bar)
+
+
+def outcome_totals(plan: Plan, sketch: Sketch | None) -> tuple[int, int]:
+    """(labelled rows, correct ones) of a classification, for comparing versions."""
+    if sketch is None or plan.spec.task is Task.REGRESSION:
+        return 0, 0
+    return int(sketch.counts[LABELLED]), int(np.trace(confusion_of(plan.outcomes, sketch)))
+
+
+def shares(counts: Ints) -> Floats:
+    """Counts as shares of their sum."""
+    return np.asarray(counts / max(1, int(counts.sum())), dtype=np.float64)

@@ -1,0 +1,322 @@
+"""What the judge does with the sketches of one partition. Pure: it says which windows it needs from the store, and
+returns what should be stored and published.
+
+take sketches → fold finished chunks → close windows in the order of event time → numbers → rules → rows and signals
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, SketchKey, Source
+from driftsonde.core.events import Variant
+from driftsonde.core.judging import (
+    INPUT_RULES,
+    OUTCOME_RULES,
+    Arm,
+    JudgedWindow,
+    ModelState,
+    apply_rules,
+    compare_canary,
+)
+from driftsonde.core.plan import Plan
+from driftsonde.core.signals import Signal
+from driftsonde.core.sketch import Sketch
+from driftsonde.core.verdict import (
+    ColumnCounts,
+    Metric,
+    columns_of,
+    judge_inputs,
+    judge_outcomes,
+    late_changes,
+    outcome_totals,
+)
+from driftsonde.core.window import PartKey, Window, WindowKey, split_key
+
+# What acknowledges one message of the sketches topic; the pipeline only hands it back.
+R = TypeVar("R")
+
+Plans = Callable[[str, str], Plan | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReport:
+    """The rows of one window for the store: its columns and metrics, as known now or as judged."""
+
+    key: WindowKey
+    window_end_ms: int
+    baseline: str
+    columns: tuple[ColumnCounts, ...]
+    metrics: tuple[Metric, ...]
+    revision: int
+
+
+@dataclass(slots=True)
+class Settlement(Generic[R]):
+    """What one round comes to. In this order: store the reports, publish the signals, store the windows and then the
+    model states, acknowledge the receipts. A crash in between repeats the round with the same rows and signal ids."""
+
+    reports: list[WindowReport] = field(default_factory=list)
+    as_judged: list[WindowReport] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    states: dict[str, ModelState] = field(default_factory=dict)
+    receipts: list[R] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.reports or self.as_judged or self.windows or self.signals or self.states or self.receipts)
+
+
+@dataclass(slots=True)
+class _Model:
+    """A loaded model: its state and its windows in memory. `changed` are the windows with something new to report."""
+
+    state: ModelState
+    windows: dict[WindowKey, Window]
+    changed: set[tuple[WindowKey, Kind]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class JudgePipeline(Generic[R]):
+    """State of one partition of the sketches topic.
+
+    sources: every partition of the raw topics by kind; a window closes when all of its kind have passed it.
+    windows_kept: how many windows of a model stay in memory once nothing is expected of them.
+    """
+
+    plans: Plans
+    sources: Mapping[Kind, frozenset[Source]]
+    windows_kept: int
+    clocks: dict[Source, Progress] = field(default_factory=dict)
+    models: dict[str, _Model] = field(default_factory=dict)
+    receipts: dict[tuple[Source, int, SketchKey], tuple[int, R]] = field(default_factory=dict)
+    superseded: list[R] = field(default_factory=list)
+
+    def load_model(self, model: str, state: ModelState, windows: Iterable[Window]) -> None:
+        """Start from what the store has: the model's state and every window not yet judged."""
+        self.models[model] = _Model(state, {window.key: window for window in windows})
+
+    def needs(self, sketch: ChunkSketch) -> WindowKey | None:
+        """The window that has to be loaded from the store before the sketch can be taken."""
+        key, _ = split_key(sketch.key)
+        return None if key in self.models[key.model].windows else key
+
+    def load_window(self, key: WindowKey, window: Window | None) -> None:
+        """Add one window: as stored, or a new one."""
+        self.models[key.model].windows[key] = window or Window(key)
+
+    def take(self, sketch: ChunkSketch, receipt: R) -> None:
+        """Keep the newest state of an open chunk; what it replaces can be acknowledged."""
+        key, part = split_key(sketch.key)
+        model = self.models[key.model]
+        window = model.windows[key]
+        identity = (sketch.source, sketch.chunk, sketch.key)
+        position, known = self.receipts.get(identity, (-1, None))
+        if sketch.chunk <= window.folded.get(sketch.source, -1) or sketch.position < position:
+            self.superseded.append(receipt)
+            return
+        if known is not None:
+            self.superseded.append(known)
+        self.receipts[identity] = (sketch.position, receipt)
+        window.put(sketch.source, sketch.chunk, part, sketch.sketch)
+        model.changed.add((key, part.kind))
+
+    def observe(self, progress: Progress) -> None:
+        """Note how far a source has come; what it had said before from further on stays."""
+        known = self.clocks.get(progress.source)
+        if known is None:
+            self.clocks[progress.source] = progress
+        else:
+            self.clocks[progress.source] = Progress(
+                progress.source,
+                max(known.position, progress.position),
+                max(known.finished_below, progress.finished_below),
+                max(known.event_time_ms, progress.event_time_ms),
+            )
+
+    def settle(self) -> Settlement[R]:
+        """Fold what is finished, judge what is due, and report what changed."""
+        out: Settlement[R] = Settlement(receipts=self.superseded)
+        self.superseded = []
+        self._fold_finished(out)
+        for name, model in self.models.items():
+            before = model.state
+            self._judge(model, Kind.INPUTS, out)
+            self._judge(model, Kind.OUTCOMES, out)
+            self._restate(model, out)
+            if model.state != before:
+                out.states[name] = model.state
+            self._forget(model)
+        return out
+
+    def _fold_finished(self, out: Settlement[R]) -> None:
+        done: set[tuple[str, WindowKey]] = set()
+        for identity in [i for i in self.receipts if i[1] < self._finished_below(i[0])]:
+            source, _, sketch_key = identity
+            key, _ = split_key(sketch_key)
+            window = self.models[key.model].windows[key]
+            window.finish(source, self._finished_below(source))
+            out.receipts.append(self.receipts.pop(identity)[1])
+            done.add((key.model, key))
+        out.windows.extend(self.models[model].windows[key] for model, key in sorted(done))
+
+    def _finished_below(self, source: Source) -> int:
+        progress = self.clocks.get(source)
+        return progress.finished_below if progress else 0
+
+    def clock_ms(self, kind: Kind) -> int:
+        """The event time that every source of the kind has reached."""
+        sources = self.sources[kind]
+        return min(
+            (self.clocks[source].event_time_ms if source in self.clocks else NO_TIME_MS for source in sources),
+            default=NO_TIME_MS,
+        )
+
+    def _judge(self, model: _Model, kind: Kind, out: Settlement[R]) -> None:
+        """Judge every window of the kind whose time has come, one window start after the other."""
+        until_ms = model.state.inputs_until_ms if kind is Kind.INPUTS else model.state.outcomes_until_ms
+        clock_ms = self.clock_ms(kind)
+        due: dict[int, list[tuple[Window, Plan]]] = {}
+        for window in model.windows.values():
+            plan = self.plans(window.key.model, window.key.version)
+            if plan is None or window.key.window_start_ms + plan.spec.window_ms <= until_ms:
+                continue
+            end_ms = window.key.window_start_ms + plan.spec.window_ms
+            if kind is Kind.OUTCOMES and end_ms > model.state.inputs_until_ms:
+                continue  # its rows are not complete, so its label coverage is not known
+            if end_ms + _wait_ms(plan, kind) <= clock_ms:
+                due.setdefault(window.key.window_start_ms, []).append((window, plan))
+        for start_ms in sorted(due):
+            windows = sorted(due[start_ms], key=lambda pair: pair[0].key)
+            end_ms = start_ms + windows[0][1].spec.window_ms
+            if kind is Kind.INPUTS:
+                self._judge_inputs(model, windows, out)
+                model.state = replace(model.state, inputs_until_ms=end_ms)
+            else:
+                self._judge_outcomes(model, windows, out)
+                model.state = replace(model.state, outcomes_until_ms=end_ms)
+            model.changed.update((window.key, kind) for window, _ in windows)
+
+    def _judge_inputs(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
+        judged: list[JudgedWindow] = []
+        for window, plan in windows:
+            sketch = window.total(_inputs(window, plan, late=False))
+            if sketch is not None:
+                report = _report_inputs(window, plan, sketch, revision=0)
+                out.as_judged.append(report)
+                judged.append(JudgedWindow(window.key, plan, report.metrics))
+        model.state, signals = apply_rules(model.state, judged, INPUT_RULES)
+        out.signals.extend(signals)
+
+    def _judge_outcomes(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
+        judged: list[JudgedWindow] = []
+        arms: dict[WindowKey, Arm] = {}
+        for window, plan in windows:
+            sketch = window.total(_outcomes(window, late=False))
+            arms[window.key] = Arm(*outcome_totals(plan, sketch))
+            if sketch is not None:
+                rows = window.total(_inputs(window, plan, late=False))
+                report = _report_outcomes(window, plan, sketch, rows, revision=0)
+                out.as_judged.append(report)
+                judged.append(JudgedWindow(window.key, plan, report.metrics))
+        model.state, signals = apply_rules(model.state, judged, OUTCOME_RULES)
+        out.signals.extend(signals)
+        for window, plan in windows:
+            if window.key.variant is Variant.CANARY and window.key.segment == WHOLE:
+                champion = _champion(arms)
+                model.state, signals = compare_canary(
+                    model.state, window.key, plan, champion, arms[window.key]
+                )
+                out.signals.extend(signals)
+
+    def _restate(self, model: _Model, out: Settlement[R]) -> None:
+        """Report the windows with news, late rows and labels included: inputs once their window has closed, outcomes
+        as soon as it has."""
+        for key, kind in sorted(model.changed):
+            window = model.windows[key]
+            plan = self.plans(key.model, key.version)
+            if plan is None or key.window_start_ms + plan.spec.window_ms > model.state.inputs_until_ms:
+                continue
+            model.changed.discard((key, kind))
+            if kind is Kind.INPUTS:
+                sketch = window.total(_inputs(window, plan))
+                late = window.total(_inputs(window, plan, late=True))
+                if sketch is not None:
+                    revision = int(late.counts[0]) if late else 0
+                    out.reports.append(_report_inputs(window, plan, sketch, revision))
+            else:
+                sketch = window.total(_outcomes(window))
+                revision = late_changes(window.total(_outcomes(window, late=True)))
+                if sketch is not None:
+                    rows = window.total(_inputs(window, plan))
+                    out.reports.append(_report_outcomes(window, plan, sketch, rows, revision))
+
+    def _forget(self, model: _Model) -> None:
+        """Drop the oldest judged windows beyond the bound; a late row brings one back from the store."""
+        excess = len(model.windows) - self.windows_kept
+        if excess <= 0:
+            return
+        waiting = {key for key, _ in model.changed}
+        until_ms = min(model.state.inputs_until_ms, model.state.outcomes_until_ms)
+        for key in sorted(model.windows):
+            if excess <= 0 or key.window_start_ms >= until_ms:
+                break
+            if not model.windows[key].open_chunks and key not in waiting:
+                del model.windows[key]
+                excess -= 1
+
+
+def _wait_ms(plan: Plan, kind: Kind) -> int:
+    spec = plan.spec
+    return spec.lateness_ms + (spec.label_wait_ms if kind is Kind.OUTCOMES else 0)
+
+
+def _inputs(window: Window, plan: Plan, late: bool | None = None) -> Iterator[PartKey]:
+    """The parts of the window's inputs that have the layout of the plan's baseline."""
+    for part in window.part_keys():
+        if part.kind is Kind.INPUTS and part.baseline == plan.baseline_id and late in (None, part.late):
+            yield part
+
+
+def _outcomes(window: Window, late: bool | None = None) -> Iterator[PartKey]:
+    for part in window.part_keys():
+        if part.kind is Kind.OUTCOMES and late in (None, part.late):
+            yield part
+
+
+def _report_inputs(window: Window, plan: Plan, sketch: Sketch, revision: int) -> WindowReport:
+    return WindowReport(
+        window.key,
+        window.key.window_start_ms + plan.spec.window_ms,
+        plan.baseline_id,
+        tuple(columns_of(plan, sketch)),
+        (
+            Metric("", "rows", int(sketch.counts[0]), float(sketch.counts[0])),
+            *judge_inputs(plan, sketch, window.key.window_start_ms),
+        ),
+        revision,
+    )
+
+
+def _report_outcomes(
+    window: Window, plan: Plan, sketch: Sketch, inputs: Sketch | None, revision: int
+) -> WindowReport:
+    rows = int(inputs.counts[0]) if inputs else 0
+    return WindowReport(
+        window.key,
+        window.key.window_start_ms + plan.spec.window_ms,
+        plan.baseline_id,
+        (),
+        tuple(judge_outcomes(plan, sketch, window.key.window_start_ms, rows)),
+        revision,
+    )
+
+
+def _champion(arms: Mapping[WindowKey, Arm]) -> Arm:
+    """The champion's outcomes of one window start, over all versions that served as champion in it."""
+    total = Arm()
+    for key, arm in arms.items():
+        if key.variant is Variant.CHAMPION and key.segment == WHOLE:
+            total = total.plus(arm.labelled, arm.correct)
+    return total
