@@ -20,7 +20,7 @@ _EVIDENCE_NUMBERS = ("value", "threshold", "lower", "upper")
 def to_plain(value: Any) -> Any:
     """Frozen values as JSON has them: objects, lists, texts, numbers; NaN and the infinities become null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return to_object(value)
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, Mapping):
@@ -30,6 +30,11 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def to_object(value: Any) -> dict[str, Any]:
+    """The JSON object of a frozen value."""
+    return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
 def detail_to_json(detail: Detail) -> str:
@@ -114,7 +119,8 @@ def decision_from_record(record: Record) -> Decision:
 
 def traffic_to_record(traffic: Traffic) -> Record:
     shares = [
-        {"version": share.version, "variant": share.variant.value, "weight": share.weight} for share in traffic.split
+        {"version": share.version, "variant": share.variant.value, "weight": share.weight}
+        for share in traffic.split
     ]
     return {
         "model": traffic.model,
@@ -126,7 +132,8 @@ def traffic_to_record(traffic: Traffic) -> Record:
 
 def traffic_from_record(record: Record) -> Traffic:
     split = tuple(
-        Share(share["version"], Variant(share["variant"]), float(share["weight"])) for share in record["split"]
+        Share(share["version"], Variant(share["variant"]), float(share["weight"]))
+        for share in record["split"]
     )
     try:
         validate_split(split)

@@ -1,0 +1,53 @@
+"""What the HTTP API stands on, and the shapes that its parts share."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Query
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, ConfigDict, Field
+
+from driftsonde.adapters.service import Conditions
+from driftsonde.adapters.wire_models import Catalogue
+from driftsonde.controller import problems
+from driftsonde.core.control.decisions import Decision
+from driftsonde.core.control.inputs import Input
+from driftsonde.core.control.state import State
+
+WRITER_TIMEOUT_S = 10.0
+MAX_ITEMS = 1_000
+
+Json = dict[str, Any]
+Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the API stands on. `token` "" asks for none: only for a service that listens on the loopback alone."""
+
+    state: Callable[[], State]
+    catalogue: Callable[[], Catalogue]
+    submit: Callable[[Input], "Future[list[Decision]]"]
+    ready: Conditions
+    registry: CollectorRegistry
+    token: str
+
+
+class RequestBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Reason = Annotated[str, Field(max_length=2_000)]
+
+
+def submit(backend: Backend, event: Input) -> list[Decision]:
+    try:
+        return backend.submit(event).result(WRITER_TIMEOUT_S)
+    except FutureTimeout:
+        raise problems.Unavailable(
+            "not stored yet: the broker is slow or away; ask for the result later"
+        ) from None

@@ -1,0 +1,164 @@
+"""The controller's memory: the topics `decisions` and `traffic`, written so that nothing is done before it is recorded."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from driftsonde.adapters import topics
+from driftsonde.adapters.avro import Codec, RegistryUnavailable, Undecodable
+from driftsonde.adapters.kafka import CompactedReader, MissingTopic, producer_config
+from driftsonde.adapters.service import Conditions
+from driftsonde.adapters.settings import KafkaSettings
+from driftsonde.adapters.topics import Topic
+from driftsonde.core.control.decisions import Decision
+from driftsonde.core.control.state import State, fold, with_traffic
+from driftsonde.core.control.traffic import Traffic
+from driftsonde.core.events import InvalidEvent
+
+BROKER = "broker"
+READ_TIMEOUT_S = 30.0
+_RETRY_S = 1.0
+_CONSUME_S = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """The process was told to stop while it waited for the broker; nothing was recorded."""
+
+
+def rebuild(settings: KafkaSettings, codec: Codec) -> State:
+    """The state that the topics give. Raises `KafkaException`, `MissingTopic`, `TimeoutError`, `RegistryUnavailable`."""
+    state = State()
+    for payload in read_whole(settings, topics.DECISIONS):
+        decision = _decode(codec, payload, topics.DECISIONS)
+        if isinstance(decision, Decision):
+            state = fold(state, (decision,))
+    reader = CompactedReader(settings, topics.TRAFFIC)
+    try:
+        reader.refresh(READ_TIMEOUT_S)
+    finally:
+        reader.close()
+    for payload in reader.state.values():
+        traffic = _decode(codec, payload, topics.TRAFFIC)
+        if isinstance(traffic, Traffic):
+            state = with_traffic(state, traffic)
+    return state
+
+
+def _decode(codec: Codec, payload: bytes, topic: Topic) -> object:
+    try:
+        return codec.decode(payload)
+    except (Undecodable, InvalidEvent) as error:
+        # Only the controller writes here: a later release, or somebody who shouldn't. The rest is as good as before.
+        _log.error("left out of the rebuilt state", extra={"topic": topic.name, "problem": str(error)})
+        return None
+
+
+def read_whole(settings: KafkaSettings, topic: Topic, timeout_s: float = READ_TIMEOUT_S) -> Iterator[bytes]:
+    """Every message of a topic up to its present end; in order within a partition."""
+    consumer = Consumer(
+        settings.librdkafka()
+        | {
+            "group.id": f"driftsonde-reader-{topic.name}",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        metadata = consumer.list_topics(topic.name, timeout=timeout_s).topics[topic.name]
+        if metadata.error is not None:
+            if metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise MissingTopic(topic.name)
+            raise KafkaException(metadata.error)
+        unfinished = set(metadata.partitions)
+        consumer.assign([TopicPartition(topic.name, partition, OFFSET_BEGINNING) for partition in unfinished])
+        last_s = time.monotonic()
+        while unfinished:
+            messages = consumer.consume(1_000, timeout=_CONSUME_S)
+            if messages:
+                last_s = time.monotonic()
+            elif time.monotonic() - last_s > timeout_s:
+                raise TimeoutError(f"topic {topic.name!r}: nothing came for {timeout_s:g} s")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    value = message.value()
+                    if isinstance(value, bytes):
+                        yield value
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+
+
+@dataclass(slots=True)
+class Journal:
+    """Records decisions and splits. Not for use from two threads at once."""
+
+    settings: KafkaSettings
+    codec: Codec
+    stop: threading.Event
+    ready: Conditions
+    _producer: Producer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._producer = Producer(producer_config(self.settings))
+
+    def record(self, values: Sequence[Decision | Traffic]) -> None:
+        """Return once the broker has stored them all. While it doesn't, try again: a repetition does no harm.
+
+        Raises `Stopping` if the process is told to stop meanwhile.
+        """
+        if not values:
+            return
+        while True:
+            problem = self._try(values)
+            if not problem:
+                self.ready.clear(BROKER)
+                return
+            self.ready.fail(BROKER, problem)
+            _log.error("decisions not stored; trying again", extra={"problem": problem})
+            if self.stop.wait(_RETRY_S):
+                raise Stopping
+            # A fatal error ends an idempotent producer; a new one is as good in any case.
+            self._producer = Producer(producer_config(self.settings))
+
+    def close(self) -> None:
+        self._producer.flush(_RETRY_S)
+
+    def _try(self, values: Sequence[Decision | Traffic]) -> str:
+        """The problem, or ""."""
+        errors: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                errors.append(error)
+
+        try:
+            for value in values:
+                topic = topics.TRAFFIC if isinstance(value, Traffic) else topics.DECISIONS
+                payload = self.codec.encode(value)
+                self._producer.produce(
+                    topic.name, key=value.model.encode(), value=payload, on_delivery=delivered
+                )
+            remaining = self._producer.flush(READ_TIMEOUT_S)
+        except (KafkaException, BufferError, RegistryUnavailable) as error:
+            return str(error)
+        if errors:
+            return errors[0].str()
+        return f"{remaining} messages not acknowledged in {READ_TIMEOUT_S:g} s" if remaining else ""

@@ -1,0 +1,110 @@
+"""What the webhooks say: from a decision to the bytes of a body.
+
+A body is made from the decision alone, so a try after a restart sends the same bytes under the same id.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from driftsonde.adapters.wire_control import to_plain
+from driftsonde.core.control.decisions import Change, Decision, Kind
+from driftsonde.core.control.state import Effect
+from driftsonde.core.signals import Signal
+
+# A receiver wants a message, not an archive: Standard Webhooks asks for less than 20 kB.
+MAX_EVIDENCE = 20
+RETRAIN_REQUESTED = "retrain.requested"
+
+
+def body_of(effect: Effect, first: Decision) -> bytes:
+    """The body for an effect; `first` is the decision's first step, which has the evidence."""
+    decision = effect.decision
+    body = {
+        "type": RETRAIN_REQUESTED if effect.action else notice_type(decision),
+        "timestamp": iso(decision.timestamp_ms),
+        "data": _retrain_data(decision, first) if effect.action else _notice_data(decision, first),
+    }
+    return json.dumps(body, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
+def notice_type(decision: Decision) -> str:
+    """An alert or its end is news of the incident; anything else is news of the decision."""
+    if (
+        decision.kind in (Kind.ALERT, Kind.RESOLVE, Kind.ACKNOWLEDGE)
+        and decision.detail.change is not Change.NONE
+    ):
+        return f"incident.{decision.detail.change}"
+    return f"{decision.kind}.{decision.step}"
+
+
+def iso(timestamp_ms: int) -> str:
+    """ISO 8601, UTC.
+
+    >>> iso(1500)
+    '1970-01-01T00:00:01.500Z'
+    """
+    return (
+        datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def _notice_data(decision: Decision, first: Decision) -> dict[str, Any]:
+    data = _decision_data(decision)
+    data["incident"] = (
+        {"id": decision.incident, "change": decision.detail.change.value} if decision.incident else None
+    )
+    data["traffic"] = to_plain(decision.detail.traffic)
+    data["signal"] = _signal_data(first.detail.signal)
+    return data
+
+
+def _retrain_data(decision: Decision, first: Decision) -> dict[str, Any]:
+    """What a training pipeline needs: why, which columns, which data."""
+    signal = first.detail.signal
+    data = _decision_data(decision)
+    data["incident"] = {"id": decision.incident, "change": ""}
+    data["signal"] = _signal_data(signal)
+    data["columns"] = (
+        [] if signal is None else sorted({entry.column for entry in signal.evidence if entry.column})
+    )
+    data["window"] = (
+        None if signal is None else {"start": iso(signal.since_ms), "end": iso(signal.window_end_ms)}
+    )
+    return data
+
+
+def _decision_data(decision: Decision) -> dict[str, Any]:
+    return {
+        "decision": decision.id,
+        "kind": decision.kind.value,
+        "step": decision.step.value,
+        "model": decision.model,
+        "version": decision.version,
+        "mode": decision.mode and decision.mode.value,
+        "actor": decision.actor,
+        "policy": decision.policy,
+        "reason": decision.detail.reason,
+        "expires": iso(decision.detail.expires_ms) if decision.detail.expires_ms else None,
+    }
+
+
+def _signal_data(signal: Signal | None) -> dict[str, Any] | None:
+    if signal is None:
+        return None
+    return {
+        "id": signal.id,
+        "kind": signal.kind.value,
+        "rule": signal.rule.value,
+        "variant": signal.variant.value,
+        "segment": signal.segment,
+        "summary": signal.summary,
+        "since": iso(signal.since_ms),
+        "window_start": iso(signal.window_start_ms),
+        "window_end": iso(signal.window_end_ms),
+        "baseline": signal.baseline,
+        "evidence": [to_plain(entry) for entry in signal.evidence[:MAX_EVIDENCE]],
+        "evidence_total": len(signal.evidence),
+    }

@@ -1,0 +1,145 @@
+"""What happened and what was decided, and a person's answers: incidents and decisions."""
+
+from fastapi import APIRouter
+
+from driftsonde.adapters.wire_control import to_object
+from driftsonde.controller.backend import Backend, Json, Limit, Name, Reason, RequestBody, submit
+from driftsonde.core.control.decisions import Decision, Kind, Step
+from driftsonde.core.control.incidents import Status
+from driftsonde.core.control.inputs import Acknowledgement, Approval, Refused, Rejection, Unknown
+from driftsonde.core.control.state import Record, State
+
+
+class Answer(RequestBody):
+    """Who answers, and why."""
+
+    actor: Name
+    reason: Reason = ""
+
+
+class Acknowledge(RequestBody):
+    actor: Name
+
+
+def incidents_router(backend: Backend) -> APIRouter:
+    router = APIRouter(prefix="/incidents", tags=["incidents"])
+
+    @router.get("")
+    def incidents(model: str = "", status: Status | None = None, limit: Limit = 100) -> Json:
+        found = [
+            incident
+            for name, state in backend.state().models.items()
+            if model in ("", name)
+            for incident in state.incidents.values()
+            if status in (None, incident.status)
+        ]
+        found.sort(key=lambda incident: (incident.opened_ms, incident.id), reverse=True)
+        return {"items": [to_object(incident) for incident in found[:limit]], "total": len(found)}
+
+    @router.get("/{incident_id}")
+    def incident(incident_id: str) -> Json:
+        return _incident(backend.state(), incident_id)
+
+    @router.post("/{incident_id}/acknowledge")
+    def acknowledge(incident_id: str, body: Acknowledge) -> Json:
+        submit(backend, Acknowledgement(incident_id, body.actor))
+        return _incident(backend.state(), incident_id)
+
+    return router
+
+
+def _incident(state: State, incident_id: str) -> Json:
+    incident = state.incident(incident_id)
+    if incident is None:
+        raise Unknown(f"no incident {incident_id}")
+    records = state.model(incident.model).records.values()
+    return to_object(incident) | {
+        "decisions": [_summary(record) for record in records if record.first.incident == incident_id]
+    }
+
+
+def decisions_router(backend: Backend) -> APIRouter:
+    router = APIRouter(prefix="/decisions", tags=["decisions"])
+
+    @router.get("")
+    def decisions(
+        model: str = "", kind: Kind | None = None, step: Step | None = None, limit: Limit = 100
+    ) -> Json:
+        found = [
+            record
+            for name, state in backend.state().models.items()
+            if model in ("", name)
+            for record in state.records.values()
+            if kind in (None, record.first.kind) and step in (None, record.last.step)
+        ]
+        found.sort(key=lambda record: (record.first.timestamp_ms, record.first.id), reverse=True)
+        return {"items": [_summary(record) for record in found[:limit]], "total": len(found)}
+
+    @router.get("/{decision_id}")
+    def decision(decision_id: str) -> Json:
+        return _decision(backend.state(), decision_id)
+
+    @router.post("/{decision_id}/approve")
+    def approve(decision_id: str, body: Answer) -> Json:
+        return _answer(backend, Approval(decision_id, body.actor, body.reason))
+
+    @router.post("/{decision_id}/reject")
+    def reject(decision_id: str, body: Answer) -> Json:
+        return _answer(backend, Rejection(decision_id, body.actor, body.reason))
+
+    return router
+
+
+def _answer(backend: Backend, answer: Approval | Rejection) -> Json:
+    taken = submit(backend, answer)
+    if taken and taken[0].step in (Step.EXPIRED, Step.SUPPRESSED):
+        raise Refused(f"the decision is {taken[0].step}: {taken[0].detail.reason}")
+    return _decision(backend.state(), answer.decision)
+
+
+def _summary(record: Record) -> Json:
+    """A decision as it stands, with the evidence left to its own address."""
+    first, last = record.first, record.last
+    return {
+        "id": first.id,
+        "kind": first.kind.value,
+        "step": last.step.value,
+        "steps": [taken.step.value for taken in record.steps],
+        "model": first.model,
+        "version": first.version,
+        "incident": first.incident,
+        "signal": first.signal,
+        "mode": first.mode and first.mode.value,
+        "actor": last.actor,
+        "policy": first.policy,
+        "reason": last.detail.reason,
+        "timestamp_ms": first.timestamp_ms,
+        "updated_ms": last.timestamp_ms,
+        "expires_ms": last.detail.expires_ms,
+    }
+
+
+def _decision(state: State, decision_id: str) -> Json:
+    record = state.record(decision_id)
+    if record is None:
+        raise Unknown(f"no decision {decision_id}")
+    pending = state.model(record.first.model).pending.values()
+    return _summary(record) | {
+        "history": [to_object(taken) for taken in record.steps],
+        "deliveries": [_delivery(delivery) for delivery in record.deliveries],
+        "pending": [
+            effect.recipient or effect.action.value for effect in pending if effect.decision.id == decision_id
+        ],
+    }
+
+
+def _delivery(delivery: Decision) -> Json:
+    return {
+        "id": delivery.id,
+        "endpoint": delivery.detail.target,
+        "about": delivery.detail.parent_step,
+        "result": delivery.step.value,
+        "attempts": delivery.detail.attempts,
+        "reason": delivery.detail.reason,
+        "timestamp_ms": delivery.timestamp_ms,
+    }

@@ -1,0 +1,64 @@
+"""What is registered: models, versions, baselines."""
+
+from fastapi import APIRouter
+
+from driftsonde.adapters.specs import baseline_document, fingerprint, spec_document
+from driftsonde.adapters.wire_control import to_object
+from driftsonde.adapters.wire_models import Catalogue
+from driftsonde.controller.backend import Backend, Json
+from driftsonde.core.control.inputs import Unknown
+
+
+def models_router(backend: Backend) -> APIRouter:
+    router = APIRouter(tags=["models"])
+
+    @router.get("/models")
+    def models() -> Json:
+        catalogue = backend.catalogue()
+        return {
+            "items": [_model(catalogue, name) for name in catalogue.models()],
+            "errors": dict(catalogue.errors),
+        }
+
+    @router.get("/models/{model}")
+    def model(model: str) -> Json:
+        catalogue = backend.catalogue()
+        if catalogue.spec(model) is None:
+            raise Unknown(f"no model {model!r} is registered")
+        return _model(catalogue, model)
+
+    @router.get("/models/{model}/versions")
+    def versions(model: str) -> Json:
+        catalogue = backend.catalogue()
+        names = catalogue.versions_of(model)
+        if not names and catalogue.spec(model) is None:
+            raise Unknown(f"no model {model!r} is registered")
+        return {"items": [_version(catalogue, model, name) for name in names]}
+
+    @router.get("/models/{model}/versions/{version}/baseline")
+    def baseline(model: str, version: str) -> Json:
+        found = backend.catalogue().baseline(model, version)
+        if found is None:
+            raise Unknown(f"no baseline is registered for version {version!r} of model {model!r}")
+        return baseline_document(found)
+
+    return router
+
+
+def _model(catalogue: Catalogue, name: str) -> Json:
+    spec = catalogue.specs[name]
+    return spec_document(spec) | {
+        "versions": list(catalogue.versions_of(name)),
+        "policy_fingerprint": fingerprint(spec.policy),
+    }
+
+
+def _version(catalogue: Catalogue, model: str, version: str) -> Json:
+    baseline = catalogue.baseline(model, version)
+    return {
+        "model": model,
+        "version": version,
+        "baseline": None if baseline is None else fingerprint(baseline),
+        "rows": None if baseline is None else baseline.rows,
+        "lineage": None if baseline is None else to_object(baseline.lineage),
+    }
