@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from driftsonde.client.columns import class_text, column_of_objects, encode_texts
+from driftsonde.client.columns import column_of_objects, encode_texts
 from driftsonde.client.rows import Block, Layout, Row, select
 from driftsonde.core.events import (
     MAX_CATEGORIES,
@@ -65,7 +65,7 @@ def _block_of_rows(layout: Layout, rows: Sequence[Row]) -> Block:
 
 def _column_of_rows(name: str, role: Role, values: Sequence[object], classification: bool) -> Column:
     if role is Role.PREDICTION and classification:
-        return CategoricalColumn(name, role, *encode_texts(values, class_text, name))
+        return CategoricalColumn(name, role, *encode_texts(values, name))
     return column_of_objects(name, role, values, name)
 
 

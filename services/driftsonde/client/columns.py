@@ -5,7 +5,7 @@ a mixture is categorical, numbers by their text.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,8 @@ def to_column(name: str, role: Role, values: Any, field: str) -> Column:
     array = _as_array(values, field)
     if array.dtype.kind in _NUMERIC_KINDS:
         return NumericColumn(name, role, array.astype(np.float64))
+    if array.dtype.kind in "mM":
+        raise InvalidEvent(field, "is of times; make numbers of them (hours since, day of week) or texts")
     return column_of_objects(name, role, array.tolist(), field)
 
 
@@ -67,7 +69,7 @@ def column_of_objects(name: str, role: Role, values: Sequence[Any], field: str) 
         values = [_as_scalar(value, field) for value in values]
         if set(map(type, values)) <= _NUMBER_OR_NONE:
             return NumericColumn(name, role, _floats(values, field))
-    codes, categories = encode_texts(values, text_of, field)
+    codes, categories = encode_texts(values, field)
     if not categories:
         return NumericColumn(name, role, np.full(len(values), math.nan))
     return CategoricalColumn(name, role, codes, categories)
@@ -82,30 +84,24 @@ def to_outcome(name: str, values: Any, classification: bool, field: str) -> Colu
         return column
     if isinstance(column, CategoricalColumn):
         return column
-    codes, categories = encode_texts(column.values.tolist(), class_text, field)
+    codes, categories = encode_texts(column.values.tolist(), field)
     return CategoricalColumn(name, Role.PREDICTION, codes, categories)
 
 
-def class_text(value: Any) -> str:
-    """The name of a class: 1, 1.0, True and "1" are one class.
+def text_of(value: Any) -> str:
+    """The text of a class or category: 1, 1.0, True and "1" are one, whatever the type of a batch's array.
 
-    >>> [class_text(value) for value in (True, 1.0, 0.5, "cat")]
+    >>> [text_of(value) for value in (True, 1.0, 0.5, "cat")]
     ['1', '1', '0.5', 'cat']
     """
-    if isinstance(value, str):
-        return str(value)
-    number = float(value)
-    return str(int(number)) if number.is_integer() else repr(number)
-
-
-def text_of(value: Any) -> str:
-    """The text of a value among texts."""
+    if isinstance(value, int | np.integer | np.bool_):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return str(int(value)) if value.is_integer() else repr(float(value))
     return str(value)
 
 
-def encode_texts(
-    values: Iterable[Any], to_text: Callable[[Any], str], field: str
-) -> tuple[Codes, tuple[str, ...]]:
+def encode_texts(values: Iterable[Any], field: str) -> tuple[Codes, tuple[str, ...]]:
     """Codes by order of first appearance, -1 for missing, and the categories."""
     known: dict[Any, int] = {}
     positions: dict[str, int] = {}
@@ -116,7 +112,7 @@ def encode_texts(
             if value is None or value != value:
                 code = MISSING_CODE
             else:
-                text = _checked_text(to_text(value), field)
+                text = _checked_text(text_of(value), field)
                 code = known[value] = positions.setdefault(text, len(positions))
         codes.append(code)
     return np.array(codes, dtype=np.int32), tuple(positions)
@@ -183,7 +179,7 @@ def _array_of_list(values: Sequence[Any]) -> npt.NDArray[Any]:
 
 
 def _from_pandas_categories(name: str, role: Role, cat: Any, field: str) -> Column:
-    categories = tuple(_checked_text(str(category), field) for category in cat.categories)
+    categories = tuple(_checked_text(text_of(category), field) for category in cat.categories)
     if len(set(categories)) < len(categories):
         raise InvalidEvent(field, "two categories have the same text")
     return CategoricalColumn(name, role, np.array(cat.codes, dtype=np.int32), categories)
