@@ -210,3 +210,16 @@ CREATE TABLE IF NOT EXISTS dead_letters
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (source_topic, source_partition, source_offset, service);
+
+-- How far a service has come in a partition, stored after the results that it speaks of: where it starts again, whatever
+-- the consumer group's committed offset says. event_time_ms is the partition's event time at that position, -1 for none.
+CREATE TABLE IF NOT EXISTS positions
+(
+    service LowCardinality(String),
+    topic LowCardinality(String),
+    partition UInt32,
+    position UInt64,
+    event_time_ms Int64
+)
+ENGINE = ReplacingMergeTree(position)
+ORDER BY (service, topic, partition);

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SourceMessage:
-    """A message as it was read, whichever client read it."""
+    """A message as it was read, whichever client read it. `timestamp_ms` is the broker's or the producer's clock."""
 
     topic: str
     partition: int
@@ -31,6 +31,7 @@ class SourceMessage:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    timestamp_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ def consumer_config(settings: KafkaSettings, group_id: str) -> dict[str, Any]:
         "session.timeout.ms": 15_000,
         "max.poll.interval.ms": 300_000,
         "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
+        "queued.max.messages.kbytes": 16_384,  # a partition; the default of 64 MB is a lot for many partitions
+        "topic.metadata.refresh.interval.ms": 10_000,  # new topics and partitions are noticed
     }
 
 

@@ -21,6 +21,7 @@ class Conditions:
 
     def __init__(self, problems: Mapping[str, str] | None = None) -> None:
         self._problems: dict[str, str] = dict(problems or {})
+        self._waiting: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
     def fail(self, condition: str, problem: str) -> None:
@@ -30,6 +31,19 @@ class Conditions:
     def clear(self, condition: str) -> None:
         with self._lock:
             self._problems.pop(condition, None)
+            waiting = [] if self._problems else self._waiting
+            if waiting:
+                self._waiting = []
+        for call in waiting:
+            call()
+
+    def when_clear(self, call: Callable[[], None]) -> None:
+        """Call `call` once: now, or when the last problem is cleared, in the thread that clears it."""
+        with self._lock:
+            if self._problems:
+                self._waiting.append(call)
+                return
+        call()
 
     def problems(self) -> dict[str, str]:
         with self._lock:

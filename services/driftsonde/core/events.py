@@ -194,10 +194,14 @@ def _check_length(name: str, length: int, rows: int) -> None:
 def _check_categories(column: CategoricalColumn) -> None:
     field = f"columns[{column.name}]"
     if len(column.categories) > MAX_CATEGORIES:
-        raise InvalidEvent(field, f"{len(column.categories)} categories; at most {MAX_CATEGORIES} are allowed")
+        raise InvalidEvent(
+            field, f"{len(column.categories)} categories; at most {MAX_CATEGORIES} are allowed"
+        )
     if any(len(category) > MAX_TEXT_CHARS for category in column.categories):
         raise InvalidEvent(field, f"a category is longer than {MAX_TEXT_CHARS} characters")
     if len(set(column.categories)) < len(column.categories):
         raise InvalidEvent(field, "a category is listed twice")
-    if column.codes.size and (column.codes.min() < MISSING_CODE or column.codes.max() >= len(column.categories)):
+    if column.codes.size and (
+        column.codes.min() < MISSING_CODE or column.codes.max() >= len(column.categories)
+    ):
         raise InvalidEvent(field, "a code is outside the list of categories")

@@ -140,7 +140,8 @@ def _moments(values: Floats, message: Ints, rows: Ints, member: Codes, messages:
     place = message[rows] * groups + member
     totals = np.zeros((groups, 2))
     by_message = np.stack(
-        [np.bincount(place, weights, minlength=messages * groups) for weights in (known, known * known)], axis=-1
+        [np.bincount(place, weights, minlength=messages * groups) for weights in (known, known * known)],
+        axis=-1,
     ).reshape(messages, groups, 2)
     for part in by_message:
         totals += part

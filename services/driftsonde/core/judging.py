@@ -144,10 +144,16 @@ def compare_canary(
     )
     signals: list[Signal] = []
     interval = mean_difference_sequence(
-        known.champion.labelled, known.champion.correct, known.canary.labelled, known.canary.correct, rule.alpha
+        known.champion.labelled,
+        known.champion.correct,
+        known.canary.labelled,
+        known.canary.correct,
+        rule.alpha,
     )
     if known.canary.labelled >= rule.min_labels and interval.upper < -rule.margin:
-        difference = known.canary.correct / known.canary.labelled - known.champion.correct / known.champion.labelled
+        difference = (
+            known.canary.correct / known.canary.labelled - known.champion.correct / known.champion.labelled
+        )
         metric = Metric(
             "",
             "accuracy_difference",
@@ -171,9 +177,7 @@ def _signal(
     end_ms = key.window_start_ms + plan.spec.window_ms
     strongest = sorted(metrics, key=lambda m: (-_strength(m), m.column, m.name))[:EVIDENCE_KEPT]
     evidence = tuple(
-        Evidence(
-            key.window_start_ms, end_ms, m.column, m.name, m.value, m.threshold, m.lower, m.upper, m.n
-        )
+        Evidence(key.window_start_ms, end_ms, m.column, m.name, m.value, m.threshold, m.lower, m.upper, m.n)
         for m in strongest
     )
     episode = derive_id("episode", key.model, key.version, key.variant, key.segment, rule, since_ms)
@@ -208,7 +212,8 @@ def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metric
     if kind is SignalKind.RESOLVE:
         return f"{rule}{place}: back within bounds, after an episode since {since}"
     numbers = ", ".join(
-        f"{m.name}{f' of {m.column}' if m.column else ''} {m.value:.4g} (bar {m.threshold:.4g})" for m in metrics[:3]
+        f"{m.name}{f' of {m.column}' if m.column else ''} {m.value:.4g} (bar {m.threshold:.4g})"
+        for m in metrics[:3]
     )
     more = f" and {len(metrics) - 3} more" if len(metrics) > 3 else ""
     return f"{rule}{place} since {since}: {numbers}{more}"

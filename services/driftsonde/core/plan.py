@@ -28,7 +28,13 @@ class Plan:
 def plan_for(spec: ModelSpec, baseline: Baseline | None, baseline_id: str, policy_id: str) -> Plan:
     """Derive everything once for a version."""
     return Plan(
-        spec, baseline, baseline_id, policy_id, layout_of(baseline), layout_for(spec), slicing_of(spec, baseline)
+        spec,
+        baseline,
+        baseline_id,
+        policy_id,
+        layout_of(baseline),
+        layout_for(spec),
+        slicing_of(spec, baseline),
     )
 
 
@@ -45,7 +51,9 @@ def target_values(spec: ModelSpec, column: Column) -> Floats:
     place = {name: float(position) for position, name in enumerate(spec.classes)}
     other = float(len(spec.classes))
     if isinstance(column, CategoricalColumn):
-        return np.array([*(place.get(category, other) for category in column.categories), np.nan])[column.codes]
+        return np.array([*(place.get(category, other) for category in column.categories), np.nan])[
+            column.codes
+        ]
     known, inverse = np.unique(column.values, return_inverse=True)
     return np.array([np.nan if np.isnan(v) else place.get(f"{v:g}", other) for v in known])[inverse]
 

@@ -61,7 +61,9 @@ def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
         if isinstance(reference, NumericReference):
             total, squares = sketch.sums[2 * numeric : 2 * numeric + 2]
             low, high = sketch.lows[numeric], sketch.highs[numeric]
-            columns.append(ColumnCounts(reference, counts, float(total), float(squares), float(low), float(high)))
+            columns.append(
+                ColumnCounts(reference, counts, float(total), float(squares), float(low), float(high))
+            )
             numeric += 1
         else:
             columns.append(ColumnCounts(reference, counts, NAN, NAN, NAN, NAN))
@@ -148,7 +150,11 @@ def judge_outcomes(plan: Plan, sketch: Sketch, window_start_ms: int, rows: int) 
     metrics = [*_performance(plan, sketch, labelled, judged)]
     delay_s = int(sketch.counts[DELAY_MS]) / labelled / 1000
     coverage = labelled / rows if rows else NAN
-    return [*metrics, Metric("", "label_coverage", rows, coverage), Metric("", "label_delay_s", labelled, delay_s)]
+    return [
+        *metrics,
+        Metric("", "label_coverage", rows, coverage),
+        Metric("", "label_delay_s", labelled, delay_s),
+    ]
 
 
 def late_changes(sketch: Sketch | None) -> int:

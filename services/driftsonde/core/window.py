@@ -73,7 +73,9 @@ class Window:
         for chunk in done:
             for key, sketch in self.open_chunks.pop((source, chunk)).items():
                 known = self.parts.get(key)
-                self.parts[key] = _fold(known, source, sketch) if known else Part(sketch, {source: sketch.sums})
+                self.parts[key] = (
+                    _fold(known, source, sketch) if known else Part(sketch, {source: sketch.sums})
+                )
             self.folded[source] = chunk
         return bool(done)
 

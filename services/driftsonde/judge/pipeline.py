@@ -65,7 +65,9 @@ class Settlement(Generic[R]):
 
     @property
     def empty(self) -> bool:
-        return not (self.reports or self.as_judged or self.windows or self.signals or self.states or self.receipts)
+        return not (
+            self.reports or self.as_judged or self.windows or self.signals or self.states or self.receipts
+        )
 
 
 @dataclass(slots=True)
@@ -169,7 +171,10 @@ class JudgePipeline(Generic[R]):
         """The event time that every source of the kind has reached."""
         sources = self.sources[kind]
         return min(
-            (self.clocks[source].event_time_ms if source in self.clocks else NO_TIME_MS for source in sources),
+            (
+                self.clocks[source].event_time_ms if source in self.clocks else NO_TIME_MS
+                for source in sources
+            ),
             default=NO_TIME_MS,
         )
 

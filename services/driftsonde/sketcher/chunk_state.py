@@ -30,10 +30,16 @@ class ChunkState:
     event_time_ms: int = NO_TIME_MS
     _sketches: dict[SketchKey, Sketch] = field(default_factory=dict)
     _changed: set[SketchKey] = field(default_factory=set)
+    _flushed: int = -1
 
     @property
     def chunk(self) -> int:
         return self.position // self.size
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the position has moved since the last flush."""
+        return self.position != self._flushed
 
     def merge(self, sketches: Mapping[SketchKey, Sketch]) -> None:
         """Add what newer messages of the open chunk hold; sums are added in the order of the calls."""
@@ -62,6 +68,7 @@ class ChunkState:
 
     def flush(self) -> list[Emission]:
         """The sketches that changed since they were last sent, then the progress that they amount to."""
+        self._flushed = self.position
         return [*self._pending(self.position), self._progress()]
 
     def repeat(self) -> list[Emission]:
@@ -72,9 +79,7 @@ class ChunkState:
     def _pending(self, position: int) -> list[Emission]:
         changed = sorted(self._changed)
         self._changed.clear()
-        return [
-            ChunkSketch(self.source, self.chunk, position, key, self._sketches[key]) for key in changed
-        ]
+        return [ChunkSketch(self.source, self.chunk, position, key, self._sketches[key]) for key in changed]
 
     def _progress(self) -> Progress:
         return Progress(self.source, self.position, self.chunk, self.event_time_ms)

@@ -9,9 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from driftsonde.core.chunks import Kind, SketchKey
-from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch, Role
+from driftsonde.core.events import (
+    Codes,
+    Heartbeat,
+    InvalidEvent,
+    LabelBatch,
+    NumericColumn,
+    PredictionBatch,
+    Role,
+)
 from driftsonde.core.grouping import group_rows, key_template
 from driftsonde.core.inputs import check_columns, sketch_rows
 from driftsonde.core.join import (
@@ -28,6 +37,8 @@ from driftsonde.core.sketch import Sketch, add
 from driftsonde.sketcher.chunk_state import ChunkState, Emission
 
 Plans = Callable[[str, str], Plan | None]
+
+_NOTHING = Heartbeat(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +130,26 @@ class PartitionPipeline:
         self._fold_predictions(batch)
         return out
 
-    def skip(self, state: ChunkState, offset: int) -> list[Emission]:
-        """Move past a message that could not be decoded."""
-        return [*state.advance(offset), *state.advance(offset + 1)]
+    def skip_prediction(self, offset: int) -> list[Emission]:
+        """Move past a message of predictions that is in the dead letters."""
+        return [*self.predictions.advance(offset), *self.predictions.advance(offset + 1)]
+
+    def skip_label(self, offset: int) -> None:
+        """Let a message of labels that is in the dead letters take its turn, as one that says nothing."""
+        self.waiting.append(Message(offset, 0, _NOTHING))
+
+    @property
+    def next_offsets(self) -> tuple[int, int]:
+        """The offsets of predictions and of labels that are to be taken next."""
+        waiting = self.waiting[-1].offset + 1 if self.waiting else self.labels.position
+        return self.predictions.position, waiting
 
     def take_label(self, message: Message) -> list[Rejected]:
         """Queue a message of the labels topic until event time allows it to be joined."""
         try:
             self._check(message)
         except InvalidEvent as error:
-            # It still takes its turn, as an empty message, so that positions advance in order.
-            self.waiting.append(Message(message.offset, message.recorded_ms, Heartbeat(0)))
+            self.skip_label(message.offset)
             return [Rejected(self.labels.source.topic, message.offset, error.field, str(error))]
         self.waiting.append(message)
         return []
@@ -143,7 +163,9 @@ class PartitionPipeline:
         if not self.waiting:
             return None
         message = self.waiting[0]
-        if isinstance(message.event, LabelBatch) and self.predictions.event_time_ms < self._gate_ms(message.event):
+        if isinstance(message.event, LabelBatch) and self.predictions.event_time_ms < self._gate_ms(
+            message.event
+        ):
             return None
         return message
 
@@ -178,7 +200,9 @@ class PartitionPipeline:
         newest_ms = _newest_ms(message)
         if newest_ms > message.recorded_ms + self.future_tolerance_ms:
             ahead_s = (newest_ms - message.recorded_ms) / 1000
-            raise InvalidEvent("timestamps_ms", f"{ahead_s:.0f} s ahead of the broker's clock; set the producer's")
+            raise InvalidEvent(
+                "timestamps_ms", f"{ahead_s:.0f} s ahead of the broker's clock; set the producer's"
+            )
         if isinstance(event, Heartbeat):
             return
         version = event.version if isinstance(event, PredictionBatch) else ""
@@ -203,14 +227,14 @@ class PartitionPipeline:
             slices = [plan.slicing.codes(batch) for batch in batches]
             self.predictions.merge(self._sketch_inputs(stream, plan, parts, slices))
             for (message, batch, before_ms), codes in zip(parts, slices, strict=True):
-                self.index.add(message.offset, _entries(stream, plan, batch, np.array(codes), before_ms))
+                self.index.add(message.offset, entries_of(stream, plan, batch, before_ms, codes))
 
     def _sketch_inputs(
         self,
         stream: Stream,
         plan: Plan,
         parts: Sequence[tuple[Message, PredictionBatch, int]],
-        slices: Sequence[Sequence[np.ndarray]],
+        slices: Sequence[Sequence[Codes]],
     ) -> Mapping[SketchKey, Sketch]:
         batches = [batch for _, batch, _ in parts]
         times = np.concatenate([batch.timestamps_ms for batch in batches])
@@ -261,7 +285,8 @@ class PartitionPipeline:
             delays_ms=np.maximum(joined.label_times_ms - joined.timestamps_ms, 0),
             signs=joined.signs,
         )
-        template = key_template(*_names(joined.stream), Kind.OUTCOMES, "")
+        stream = joined.stream
+        template = key_template(stream.model, stream.version, stream.variant, Kind.OUTCOMES, "")
         groups = group_rows(template, plan.slicing.labels, list(joined.slices), windows, late)
         result: dict[SketchKey, Sketch] = {}
         for member in groups.members:
@@ -290,11 +315,7 @@ def _newest_ms(message: Message) -> int:
     return event.timestamp_ms if isinstance(event, Heartbeat) else int(event.timestamps_ms.max())
 
 
-def _names(stream: Stream) -> tuple[str, str, object]:
-    return stream.model, stream.version, stream.variant
-
-
-def _take(outcomes: Outcomes, inside: np.ndarray) -> Outcomes:
+def _take(outcomes: Outcomes, inside: npt.NDArray[np.bool_]) -> Outcomes:
     return Outcomes(
         outcomes.predictions[inside],
         outcomes.labels[inside],
@@ -304,20 +325,23 @@ def _take(outcomes: Outcomes, inside: np.ndarray) -> Outcomes:
     )
 
 
-def _entries(stream: Stream, plan: Plan, batch: PredictionBatch, slices: np.ndarray, before_ms: int) -> Entries:
+def entries_of(
+    stream: Stream, plan: Plan, batch: PredictionBatch, arrived_ms: int, slices: Sequence[Codes] | None = None
+) -> Entries:
+    """What the outcomes of a batch will need; `slices` are its slice codes where they are known already."""
     by_role = {column.role: column for column in batch.columns}
     rows = len(batch.ids)
-    nothing = np.full(rows, np.nan)
     predicted = by_role.get(Role.PREDICTION)
     score = by_role.get(Role.SCORE)
+    codes = plan.slicing.codes(batch) if slices is None else slices
     return Entries(
         stream=stream,
         ids=batch.ids,
         timestamps_ms=batch.timestamps_ms,
-        predictions=target_values(plan.spec, predicted) if predicted else nothing,
-        scores=score.values if score is not None and hasattr(score, "values") else nothing,
-        slices=slices.reshape(len(plan.slicing.columns), rows),
-        arrived_ms=before_ms,
+        predictions=target_values(plan.spec, predicted) if predicted else np.full(rows, np.nan),
+        scores=score.values if isinstance(score, NumericColumn) else np.full(rows, np.nan),
+        slices=np.array(codes, dtype=np.int32).reshape(len(codes), rows),
+        arrived_ms=arrived_ms,
         labels=np.full(rows, np.nan),
         label_times_ms=np.full(rows, NO_LABEL_TIME_MS, dtype=np.int64),
     )

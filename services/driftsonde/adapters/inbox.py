@@ -1,0 +1,51 @@
+"""Messages between the consumer and the service's own loop: bounded, and acknowledged when the service says so."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+# What a message costs beside its value.
+_OVERHEAD_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message as it was read. `recorded_ms`: the time the broker gave it. `acknowledge` may be called once."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    recorded_ms: int
+    acknowledge: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Inbox:
+    """Takes at most `bound_bytes`; then `put` waits, which stops the consumer."""
+
+    bound_bytes: int
+    held_bytes: int = 0
+    _messages: list[Incoming] = field(default_factory=list)
+    _space: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def fill_ratio(self) -> float:
+        return self.held_bytes / self.bound_bytes
+
+    async def put(self, message: Incoming) -> None:
+        """Add a message, once there is room for it."""
+        while self.held_bytes >= self.bound_bytes:
+            self._space.clear()
+            await self._space.wait()
+        self._messages.append(message)
+        self.held_bytes += _OVERHEAD_BYTES + len(message.value or b"")
+
+    def drain(self) -> list[Incoming]:
+        """All messages, in the order in which they came."""
+        messages, self._messages = self._messages, []
+        self.held_bytes = 0
+        self._space.set()
+        return messages

@@ -1,0 +1,25 @@
+"""Waiting an outage of the store out, from a coroutine."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from driftsonde.adapters.clickhouse import Backoff, StoreUnavailable
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+async def patiently(call: Callable[[], T]) -> T:
+    """Call in a thread, again and again while the store is unavailable. Whoever awaits it acknowledges nothing
+    meanwhile; the loop itself goes on."""
+    delays_s = Backoff().delays_s()
+    while True:
+        try:
+            return await asyncio.to_thread(call)
+        except StoreUnavailable as error:
+            delay_s = next(delays_s)
+            _log.warning("store unavailable", extra={"problem": str(error), "retry_in_s": delay_s})
+            await asyncio.sleep(delay_s)

@@ -1,0 +1,62 @@
+"""Where each service starts again, partition by partition: the table `positions`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from driftsonde.adapters.clickhouse import Store
+
+_COLUMNS: dict[str, pa.DataType] = {
+    "service": pa.string(),
+    "topic": pa.string(),
+    "partition": pa.uint32(),
+    "position": pa.uint64(),
+    "event_time_ms": pa.int64(),
+}
+_SCHEMA = pa.schema(_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """All messages below `position` are in stored results. `event_time_ms`: the event time there, -1 for none."""
+
+    topic: str
+    partition: int
+    position: int
+    event_time_ms: int
+
+
+def read_positions(store: Store, service: str) -> dict[tuple[str, int], Position]:
+    """The newest position of every partition the service has ever stored one for."""
+    rows = store.query_rows(
+        "SELECT topic, partition, max(position), argMax(event_time_ms, position) FROM positions "
+        "WHERE service = {service:String} GROUP BY topic, partition",
+        {"service": service},
+    )
+    return {
+        (topic, partition): Position(topic, partition, at, time_ms) for topic, partition, at, time_ms in rows
+    }
+
+
+def write_positions(store: Store, service: str, positions: Iterable[Position]) -> None:
+    """Store positions; call it after the results below them are stored."""
+    rows = [
+        {
+            "service": service,
+            "topic": position.topic,
+            "partition": position.partition,
+            "position": position.position,
+            "event_time_ms": position.event_time_ms,
+        }
+        for position in positions
+    ]
+    store.insert_arrow("positions", pa.Table.from_pylist(rows, schema=_SCHEMA))
+
+
+def read_archived(store: Store) -> dict[tuple[str, int], int]:
+    """How far the archiver has stored each partition: the offset below which everything is in the tables."""
+    rows = store.query_rows(
+        "SELECT topic, partition, max(next_offset) FROM archive_progress GROUP BY topic, partition"
+    )
+    return {(topic, partition): offset for topic, partition, offset in rows}

@@ -1,0 +1,208 @@
+"""The judge's loop: sketches from the inbox through the pipelines, results to the store, signals to Kafka."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from driftsonde.adapters.avro import Codec, Undecodable
+from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
+from driftsonde.adapters.inbox import Inbox, Incoming
+from driftsonde.adapters.metrics import Metrics
+from driftsonde.adapters.patience import patiently
+from driftsonde.adapters.plans import PlanBook
+from driftsonde.adapters.positions import Position, read_positions, write_positions
+from driftsonde.adapters.publisher import Publisher
+from driftsonde.adapters.settings import JudgeSettings
+from driftsonde.adapters.topics import LABELS, PREDICTIONS, SIGNALS, SKETCHES
+from driftsonde.core.chunks import NO_TIME_MS, ChunkSketch, Kind, Progress, Source
+from driftsonde.core.events import InvalidEvent
+from driftsonde.core.partitioning import partition_of
+from driftsonde.judge.pipeline import JudgePipeline, Settlement
+from driftsonde.judge.storage import JudgeStorage
+
+SERVICE = "judge"
+
+_PAUSE_S = 0.02
+_REFRESH_S = 2.0
+
+
+@dataclass(slots=True)
+class _Partition:
+    """A pipeline, the messages it has not acknowledged yet by offset, and the next offset to take."""
+
+    pipeline: JudgePipeline[int]
+    next_offset: int
+    stored: int
+    open: dict[int, Incoming] = field(default_factory=dict)
+
+    @property
+    def position(self) -> int:
+        """Every message below is in stored results."""
+        return min(self.open, default=self.next_offset)
+
+
+@dataclass(slots=True)
+class JudgeWorker:
+    """Owns the pipelines of the partitions of `sketches` that this process has been assigned."""
+
+    settings: JudgeSettings
+    storage: JudgeStorage
+    plans: PlanBook
+    codec: Codec
+    publisher: Publisher
+    dead_letters: DeadLetters
+    metrics: Metrics
+    inbox: Inbox
+    partitions: dict[int, _Partition] = field(default_factory=dict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _due_s: dict[str, float] = field(default_factory=dict)
+
+    async def start_positions(self, assigned: frozenset[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
+        """After a rebalance: start every partition from the store, so that what another worker did is known."""
+        async with self._lock:
+            self.inbox.drain()
+            await asyncio.to_thread(self.plans.refresh)
+            known = await patiently(lambda: read_positions(self.storage.store, SERVICE))
+            sources = await asyncio.to_thread(self._sources)
+            self.partitions = {}
+            for topic, number in sorted(assigned):
+                start = known.get((topic, number), Position(topic, number, 0, NO_TIME_MS)).position
+                pipeline: JudgePipeline[int] = JudgePipeline(
+                    self.plans.plan, sources, self.settings.windows_in_memory
+                )
+                self.partitions[number] = _Partition(pipeline, start, start)
+                await self._load_models(number)
+            return {(SKETCHES.name, number): part.next_offset for number, part in self.partitions.items()}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            async with self._lock:
+                worked = await self._round()
+            if not worked:
+                await asyncio.sleep(_PAUSE_S)
+
+    async def drain(self) -> None:
+        """Before leaving: settle what has come in."""
+        async with self._lock:
+            for number, partition in self.partitions.items():
+                await self._settle(number, partition)
+
+    def _sources(self) -> dict[Kind, frozenset[Source]]:
+        kinds = {Kind.INPUTS: PREDICTIONS.name, Kind.OUTCOMES: LABELS.name}
+        return {
+            kind: frozenset(Source(topic, p) for p in range(self.publisher.partitions(topic)))
+            for kind, topic in kinds.items()
+        }
+
+    async def _round(self) -> bool:
+        messages = self.inbox.drain()
+        for incoming in messages:
+            partition = self.partitions.get(incoming.partition)
+            if partition is not None and incoming.offset >= partition.next_offset:
+                await self._take(partition, incoming)
+        if self._due("settle", self.settings.settle_interval_ms / 1000):
+            if self._due("refresh", _REFRESH_S) and await asyncio.to_thread(self.plans.refresh):
+                for number in self.partitions:
+                    await self._load_models(number)
+            for number, partition in self.partitions.items():
+                await self._settle(number, partition)
+            self._measure()
+        return bool(messages)
+
+    async def _load_models(self, number: int) -> None:
+        """Load the registered models of a partition that are not loaded yet: their windows may be due."""
+        pipeline = self.partitions[number].pipeline
+        for model in self.plans.catalogue.models():
+            mine = partition_of(model.encode(), self.publisher.partitions(SKETCHES.name)) == number
+            if mine and model not in pipeline.models:
+                await self._load_model(pipeline, model)
+
+    async def _load_model(self, pipeline: JudgePipeline[int], model: str) -> None:
+        plan = self.plans.plan(model, "")
+        window_ms = plan.spec.window_ms if plan else 0
+        state, windows = await patiently(lambda: self.storage.read_model(model, window_ms))
+        pipeline.load_model(model, state, windows)
+
+    async def _take(self, partition: _Partition, incoming: Incoming) -> None:
+        partition.next_offset = incoming.offset + 1
+        self.metrics.events_consumed.labels(SKETCHES.name).inc()
+        try:
+            event = self.codec.decode(incoming.value or b"")
+        except (Undecodable, InvalidEvent) as error:
+            await self._reject(incoming, str(error))
+            return
+        match event:
+            case Progress():
+                partition.pipeline.observe(event)
+                incoming.acknowledge()
+            case ChunkSketch():
+                await self._take_sketch(partition, incoming, event)
+            case _:
+                await self._reject(
+                    incoming, f"{type(event).__name__} does not belong on topic {SKETCHES.name}"
+                )
+
+    async def _take_sketch(self, partition: _Partition, incoming: Incoming, sketch: ChunkSketch) -> None:
+        pipeline = partition.pipeline
+        if sketch.key.model not in pipeline.models:
+            await asyncio.to_thread(self.plans.refresh)
+            await self._load_model(pipeline, sketch.key.model)
+        needed = pipeline.needs(sketch)
+        if needed is not None:
+            pipeline.load_window(needed, await patiently(lambda: self.storage.read_window(needed)))
+        partition.open[incoming.offset] = incoming
+        pipeline.take(sketch, incoming.offset)
+
+    async def _reject(self, incoming: Incoming, problem: str) -> None:
+        source = SourceMessage(
+            incoming.topic,
+            incoming.partition,
+            incoming.offset,
+            incoming.key,
+            incoming.value,
+            incoming.headers,
+        )
+        self.dead_letters.send(source, Failure("decode", "undecodable", problem))
+        await asyncio.to_thread(self.dead_letters.flush)
+        self.metrics.dead_letters.labels("undecodable").inc()
+        incoming.acknowledge()
+
+    async def _settle(self, number: int, partition: _Partition) -> None:
+        """Carry a round out: reports, signals, states, position; in this order (see `Settlement`)."""
+        settlement = partition.pipeline.settle()
+        if not settlement.empty:
+            await self._carry_out(settlement)
+        for offset in settlement.receipts:
+            partition.open.pop(offset).acknowledge()
+        position = partition.position
+        if position > partition.stored:
+            rows = [Position(SKETCHES.name, number, position, NO_TIME_MS)]
+            await patiently(lambda: write_positions(self.storage.store, SERVICE, rows))
+            partition.stored = position
+
+    async def _carry_out(self, settlement: Settlement[int]) -> None:
+        rows = await patiently(lambda: self.storage.write_reports(settlement.reports, settlement.as_judged))
+        self.metrics.sink_rows.labels("metrics").inc(rows)
+        for signal in settlement.signals:
+            self.publisher.send(SIGNALS.name, signal.model.encode(), self.codec.encode(signal))
+            self.metrics.signals.labels(signal.kind.value).inc()
+        if settlement.signals:
+            await self.publisher.flush()
+        await patiently(lambda: self.storage.write_windows(settlement.windows))
+        await patiently(lambda: self.storage.write_states(settlement.states))
+        for report in settlement.as_judged:
+            self.metrics.windows_judged.labels(report.key.model).inc()
+
+    def _measure(self) -> None:
+        windows = sum(len(m.windows) for p in self.partitions.values() for m in p.pipeline.models.values())
+        self.metrics.buffer_fill_ratio.labels("windows").set(windows / self.settings.windows_in_memory)
+        self.metrics.buffer_fill_ratio.labels("inbox").set(self.inbox.fill_ratio)
+
+    def _due(self, what: str, every_s: float) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._due_s.get(what, 0.0):
+            return False
+        self._due_s[what] = now_s + every_s
+        return True
