@@ -44,6 +44,19 @@ def test_health_readiness_and_metrics() -> None:
         assert get(server.port, "/elsewhere")[0] == 404
 
 
+def test_a_call_waits_for_the_last_problem_once() -> None:
+    calls: list[int] = []
+    conditions = Conditions({"broker": "?", "store": "?"})
+    conditions.when_clear(lambda: calls.append(1))
+    conditions.clear("broker")
+    assert calls == []
+    conditions.clear("store")
+    conditions.clear("store")
+    assert calls == [1]
+    conditions.when_clear(lambda: calls.append(2))
+    assert calls == [1, 2]
+
+
 def test_the_ready_line() -> None:
     stream = StringIO()
     announce_ready("judge", 8123, stream, pid=7)
