@@ -82,7 +82,7 @@ class CallReader:
         )
         if not SCALAR_TYPES.issuperset(map(type, values)):
             for name, value in zip(layout.names, values, strict=True):
-                column_of_objects(name, Role.FEATURE, [value], name)
+                _check_scalar(name, value)
         identifier = self._new_ids(1)[0] if call.ids is None else _ids(call.ids, 1)[0]
         return Row(identifier, self._time(call.timestamps), layout, values)
 
@@ -190,7 +190,13 @@ def _numeric(column: Column) -> Column:
 
 
 def _outcome_scalar(field: str, value: Any, classification: bool) -> Any:
+    _check_scalar(field, value)
     return value if classification else _number(field, value)
+
+
+def _check_scalar(field: str, value: Any) -> None:
+    if type(value) not in SCALAR_TYPES:
+        column_of_objects(field, Role.FEATURE, [value], field)
 
 
 def _number(field: str, value: Any) -> Any:

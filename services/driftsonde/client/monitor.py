@@ -59,7 +59,7 @@ class Monitor:
     batch_rows: about the most rows of a message (each is kept below 1 MB besides). linger_ms: the longest a row waits
     for others; with infinity only full batches, heartbeats and `flush` send, so that equal calls give equal messages.
     when_full: "drop_newest", "drop_oldest", or "block" the caller for at most `block_ms`.
-    kafka_options: librdkafka's, as they are; they go before ours.
+    kafka_options: librdkafka's, as they are; they go before ours. One that it refuses raises here.
     new_ids(n), now_ms(): where ids and times come from if the caller gives none.
     """
 
@@ -177,10 +177,11 @@ class Monitor:
         with self._starting:
             was_running, self._running = self._running, False
             self._closed = True
+        if was_running:
+            self._outbox.mark(None)
+        self._outbox.close()
         if not was_running:
             return
-        self._outbox.mark(None)
-        self._outbox.close()
         self._outbox.wait_until_empty(timeout_s)
         self._sender.stop(_STOP_TIMEOUT_S)
         lost = self._outbox.stats.buffered
@@ -213,7 +214,7 @@ class Monitor:
             return
         self._start()
         if self._outbox.offer(stream, rows):
-            self._complaints.warning("rows were dropped", "the buffer is full")
+            self._complaints.warning("rows were dropped", "the buffer is full, or the monitor closed")
 
     def _check(self, rows: Row | Block) -> None:
         if self._strict:

@@ -109,6 +109,8 @@ class Outbox:
     def mark(self, heartbeat_ms: int | None) -> None:
         """Send what waits in both streams without lingering; then, with a time, a heartbeat."""
         with self._changed:
+            if self._closed:
+                return
             for stream in Stream:
                 self._append(stream, Mark(heartbeat_ms))
                 self._marks_out += 1

@@ -84,8 +84,11 @@ class Sender:
         self._complaints = complaints
         self._partitions: dict[Stream, int] = {}
         self._partitions_known_s = 0.0
+        self._partitions_stale = True
         self._kinds: dict[Stream, Kinds] = {stream: {} for stream in Stream}
         self._stopping = threading.Event()
+        # Made and thrown away, so that a wrong option is found here; the real one is made by the thread, after any fork.
+        Producer(producer_config, logger=log)
         self._thread = threading.Thread(target=self._run, name="driftsonde-client", daemon=True)
 
     def start(self) -> None:
@@ -130,7 +133,7 @@ class Sender:
 
     def _know_partitions(self, producer: Producer) -> bool:
         now = time.monotonic()
-        if self._partitions and now - self._partitions_known_s < _PARTITIONS_VALID_S:
+        if not self._partitions_stale and now - self._partitions_known_s < _PARTITIONS_VALID_S:
             return True
         found: dict[Stream, int] = {}
         for stream, topic in TOPICS.items():
@@ -145,6 +148,7 @@ class Sender:
             found[stream] = len(metadata.partitions)
         self._partitions = found
         self._partitions_known_s = now
+        self._partitions_stale = False
         return True
 
     def _take_rows(self) -> int:
@@ -155,8 +159,8 @@ class Sender:
         taken = self._outbox.take(stream, self._take_rows())
         rows = [entry for entry in taken if not isinstance(entry, Mark)]
         for block in self._assembled(stream, rows):
-            for partition, part in split(block, self._partitions[stream]):
-                self._send_block(producer, stream, partition, part)
+            for partition, part in self._parts(stream, block):
+                self._send_part(producer, stream, partition, part)
         if taken and isinstance(taken[-1], Mark):
             self._send_mark(producer, stream, taken[-1])
         return bool(taken)
@@ -177,7 +181,15 @@ class Sender:
             self._outbox.settle(failed=len(row))
             return []
 
-    def _send_block(self, producer: Producer, stream: Stream, partition: int, block: Block) -> None:
+    def _parts(self, stream: Stream, block: Block) -> list[tuple[int, Block]]:
+        try:
+            return list(split(block, self._partitions[stream]))
+        except UnicodeEncodeError as error:
+            self._complaints.warning("ids", error)
+            self._outbox.settle(failed=len(block))
+            return []
+
+    def _send_part(self, producer: Producer, stream: Stream, partition: int, block: Block) -> None:
         key = block.ids[0].encode() if len(block) == 1 else None
         settle = partial(self._settle_rows, len(block))
         try:
@@ -252,7 +264,7 @@ class Sender:
         if error is not None:
             self._complaints.warning(f"delivery ({error.name()})", error)
             if error.code() in _STALE_PARTITIONS:
-                self._partitions = {}
+                self._partitions_stale = True
         settle(error is not None)
 
     def _settle_rows(self, rows: int, failed: bool) -> None:
