@@ -81,6 +81,8 @@ def check_url(text: str, allow_hosts: frozenset[str]) -> httpx.URL:
         raise ForbiddenDestination(f"not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ForbiddenDestination("expected an https URL with a host")
+    if url.port is not None and not 0 < url.port <= 65_535:
+        raise ForbiddenDestination(f"there is no port {url.port}")
     if url.userinfo:
         raise ForbiddenDestination("a user name or password in the URL is not allowed")
     if not text.isascii():

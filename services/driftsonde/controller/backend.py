@@ -17,7 +17,6 @@ from driftsonde.core.control.decisions import Decision
 from driftsonde.core.control.inputs import Input
 from driftsonde.core.control.state import State
 
-WRITER_TIMEOUT_S = 10.0
 MAX_ITEMS = 1_000
 
 Json = dict[str, Any]
@@ -26,7 +25,9 @@ Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the API stands on. `token` "" asks for none: only for a service that listens on the loopback alone."""
+    """What the API stands on. `token` "" asks for none: only for a service that listens on the loopback alone.
+    timeout_s: how long a change waits for the writer.
+    """
 
     state: Callable[[], State]
     catalogue: Callable[[], Catalogue]
@@ -34,6 +35,7 @@ class Backend:
     ready: Conditions
     registry: CollectorRegistry
     token: str
+    timeout_s: float = 10.0
 
 
 class RequestBody(BaseModel):
@@ -46,7 +48,7 @@ Reason = Annotated[str, Field(max_length=2_000)]
 
 def submit(backend: Backend, event: Input) -> list[Decision]:
     try:
-        return backend.submit(event).result(WRITER_TIMEOUT_S)
+        return backend.submit(event).result(backend.timeout_s)
     except FutureTimeout:
         raise problems.Unavailable(
             "not stored yet: the broker is slow or away; ask for the result later"

@@ -1,0 +1,266 @@
+"""The HTTP API, served for real, over a state machine without a broker."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
+from driftsonde.adapters.metrics import create_metrics
+from driftsonde.adapters.service import Conditions
+from driftsonde.adapters.specs import baseline_document
+from driftsonde.adapters.wire_models import Catalogue
+from driftsonde.controller.__main__ import Door
+from driftsonde.controller.backend import Backend
+from driftsonde.core.baseline import Baseline, Lineage, NumericReference
+from driftsonde.core.control.decisions import Decision, Step
+from driftsonde.core.control.inputs import Input
+from driftsonde.core.control.machine import step
+from driftsonde.core.control.state import State, with_traffic
+from driftsonde.core.events import Role
+from driftsonde.core.signals import SignalKind
+from driftsonde.core.spec import HOUR_MS, Mode, ModelSpec, Task
+
+pytestmark = pytest.mark.io
+
+TOKEN = "t0ken"
+AMOUNT = NumericReference(
+    "amount", Role.FEATURE, np.array([0.0, 1.0]), np.array([0, 5, 0, 0]), 2.5, 1.5, 0.0, 1.0
+)
+BASELINE = Baseline("fraud", "1", 5, (AMOUNT,), (), None, Lineage("file", "f00d", 0, 1))
+CATALOGUE = Catalogue(
+    MappingProxyType({"fraud": ModelSpec("fraud", Task.BINARY)}),
+    MappingProxyType({("fraud", "1"): BASELINE, ("fraud", "2"): None}),
+    MappingProxyType({}),
+)
+RECOMMEND = setting(retrain=Mode.RECOMMEND, rollback=Mode.RECOMMEND)
+
+
+class Desk:
+    """A writer without a journal: an input is worked on where it is submitted."""
+
+    def __init__(self) -> None:
+        self.state = with_traffic(State(), with_canary())
+        self.now_ms = NOW_MS
+        self.answers = True
+        self._lock = threading.Lock()
+
+    def submit(self, event: Input) -> "Future[list[Decision]]":
+        future: Future[list[Decision]] = Future()
+        if not self.answers:
+            return future
+        with self._lock:
+            try:
+                self.state, decisions = step(self.state, event, self.now_ms, RECOMMEND)
+                future.set_result(decisions)
+            except Exception as error:
+                future.set_exception(error)
+        return future
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def door(desk: Desk, token: str, ready: Conditions | None = None, timeout_s: float = 10.0) -> Door:
+    registry = CollectorRegistry()
+    create_metrics(registry, "controller", "0")
+    backend = Backend(
+        lambda: desk.state, lambda: CATALOGUE, desk.submit, ready or Conditions(), registry, token, timeout_s
+    )
+    return Door("127.0.0.1", 0, backend)
+
+
+@pytest.fixture
+def api(desk: Desk) -> Iterator[httpx.Client]:
+    served = door(desk, TOKEN)
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{served.port}", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False
+    ) as client:
+        yield client
+    served.close()
+
+
+def ok(response: httpx.Response) -> Any:
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def problem(response: httpx.Response, status: int) -> str:
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert (response.status_code, body["status"]) == (status, status), body
+    assert body["type"] == "about:blank"
+    assert body["title"]
+    return str(body["detail"])
+
+
+def test_models_versions_and_baselines(api: httpx.Client) -> None:
+    (model,) = ok(api.get("/v1/models"))["items"]
+    assert (model["name"], model["versions"], model["policy"]["actions"]["retrain"]) == (
+        "fraud",
+        ["1", "2"],
+        "observe",
+    )
+    assert ok(api.get("/v1/models/fraud")) == model
+    first, second = ok(api.get("/v1/models/fraud/versions"))["items"]
+    assert (first["rows"], first["lineage"]["fingerprint"], second["baseline"]) == (5, "f00d", None)
+    assert ok(api.get("/v1/models/fraud/versions/1/baseline")) == baseline_document(BASELINE)
+    assert "version '2'" in problem(api.get("/v1/models/fraud/versions/2/baseline"), 404)
+    for path in ("/v1/models/none", "/v1/models/none/versions"):
+        assert "no model 'none'" in problem(api.get(path), 404)
+
+
+def test_incidents(api: httpx.Client, desk: Desk) -> None:
+    desk.state, _ = after(desk.state, [signal(SignalKind.ALERT), signal(SignalKind.ALERT, "e2")], RECOMMEND)
+    listed = ok(api.get("/v1/incidents", params={"model": "fraud", "status": "open", "limit": 1}))
+    assert (listed["total"], len(listed["items"])) == (2, 1)
+    key = listed["items"][0]["id"]
+    acknowledged = ok(api.post(f"/v1/incidents/{key}/acknowledge", json={"actor": "ann"}))
+    assert (acknowledged["status"], acknowledged["acknowledged_by"]) == ("acknowledged", "ann")
+    assert [entry["kind"] for entry in acknowledged["decisions"]] == ["alert", "acknowledge"]
+    assert ok(api.get(f"/v1/incidents/{key}")) == acknowledged
+    assert ok(api.get("/v1/incidents", params={"status": "open"}))["total"] == 1
+    assert ok(api.get("/v1/incidents", params={"model": "credit"}))["total"] == 0
+    problem(api.get("/v1/incidents/none"), 404)
+    problem(api.post("/v1/incidents/none/acknowledge", json={"actor": "ann"}), 404)
+
+
+def test_a_proposal_is_approved(api: httpx.Client, desk: Desk) -> None:
+    desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
+    (listed,) = ok(api.get("/v1/decisions", params={"step": "proposed", "kind": "retrain"}))["items"]
+    assert (listed["id"], listed["mode"]) == (proposal.id, "recommend")
+    body = ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={"actor": "ann", "reason": "go"}))
+    assert (body["step"], body["steps"], body["actor"]) == ("approved", ["proposed", "approved"], "ann")
+    assert body["pending"] == ["oncall", "retrain", "oncall"]
+    evidence = body["history"][0]["detail"]["signal"]["evidence"][0]
+    assert (evidence["statistic"], evidence["value"], evidence["lower"]) == ("psi", 0.7, None)
+    assert ok(api.get(f"/v1/decisions/{proposal.id}")) == body
+    assert ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={"actor": "bob"}))["actor"] == "ann"
+    assert "approved" in problem(api.post(f"/v1/decisions/{proposal.id}/reject", json={"actor": "bob"}), 409)
+
+
+def test_a_proposal_is_rejected(api: httpx.Client, desk: Desk) -> None:
+    desk.state, (proposal,) = after(desk.state, [canary_rollback()], RECOMMEND)
+    body = ok(api.post(f"/v1/decisions/{proposal.id}/reject", json={"actor": "ann", "reason": "planned"}))
+    assert (body["step"], body["reason"]) == ("rejected", "planned")
+    assert ok(api.get("/v1/traffic/fraud"))["revision"] == 3
+
+
+def test_an_answer_that_comes_too_late(api: httpx.Client, desk: Desk) -> None:
+    desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
+    desk.now_ms += 24 * HOUR_MS
+    assert "expired" in problem(api.post(f"/v1/decisions/{proposal.id}/approve", json={"actor": "ann"}), 409)
+    record = desk.state.record(proposal.id)
+    assert record is not None
+    assert record.last.step is Step.EXPIRED
+
+
+def test_what_is_not_there_or_wrong_names_the_field(api: httpx.Client) -> None:
+    problem(api.get("/v1/decisions/none"), 404)
+    problem(api.post("/v1/decisions/none/approve", json={"actor": "ann"}), 404)
+    assert "actor" in problem(api.post("/v1/decisions/none/approve", json={}), 422)
+    assert "actr" in problem(api.post("/v1/decisions/none/approve", json={"actr": "a", "actor": "a"}), 422)
+    assert "limit" in problem(api.get("/v1/decisions", params={"limit": 0}), 422)
+    assert "step" in problem(api.get("/v1/decisions", params={"step": "maybe"}), 422)
+    problem(api.get("/v1/nothing"), 404)
+    problem(api.delete("/v1/models"), 405)
+
+
+def test_traffic(api: httpx.Client) -> None:
+    split = [
+        {"version": "1", "variant": "champion", "weight": 0.8},
+        {"version": "2", "variant": "canary", "weight": 0.2},
+    ]
+    body = ok(api.put("/v1/traffic/fraud", json={"split": split, "actor": "ann", "reason": "wider"}))
+    assert (body["split"], body["revision"]) == (split, 4)
+    assert ok(api.put("/v1/traffic/fraud", json={"split": split, "actor": "bob"}))["revision"] == 4
+    assert ok(api.get("/v1/traffic"))["items"] == [body]
+    (decision,) = ok(api.get("/v1/decisions", params={"kind": "traffic"}))["items"]
+    assert (decision["actor"], decision["id"], decision["version"]) == ("ann", body["decision"], "2")
+    wrong = [{"version": "1", "variant": "champion", "weight": 0.8}]
+    assert "sum to 0.8" in problem(api.put("/v1/traffic/fraud", json={"split": wrong, "actor": "ann"}), 422)
+    assert "'none'" in problem(api.put("/v1/traffic/none", json={"split": split, "actor": "ann"}), 404)
+    problem(api.get("/v1/traffic/credit"), 404)
+
+
+def test_gates(api: httpx.Client, desk: Desk) -> None:
+    assert ok(api.get("/v1/gates/fraud")) == {"data": True, "reasons": []}
+    desk.state, _ = after(desk.state, [canary_rollback()], RECOMMEND)
+    shut = ok(api.get("/v1/gates/fraud"))
+    assert shut["data"] is False
+    assert len(shut["reasons"]) == 2
+    assert ok(api.post("/v1/gates/fraud")) == shut
+    assert ok(api.get("/v1/gates/fraud", params={"version": "1"}))["data"] is True
+    assert ok(api.get("/v1/gates/fraud", params={"version": "2"}))["data"] is False
+
+
+@pytest.mark.parametrize(("phase", "open_status", "shut_status"), [("confirm-rollout", 200, 409), ("rollback", 409, 200)])
+def test_flagger_reads_the_gate_from_the_status(
+    api: httpx.Client, desk: Desk, phase: str, open_status: int, shut_status: int
+) -> None:
+    call = {"name": "fraud", "namespace": "prod", "phase": phase, "checksum": "1", "metadata": {}}
+    assert api.post("/v1/gates/fraud", json=call).status_code == open_status
+    desk.state, _ = after(desk.state, [canary_rollback()], RECOMMEND)
+    assert api.post("/v1/gates/fraud", json=call).status_code == shut_status
+
+
+def test_everything_but_the_probes_asks_for_the_token(api: httpx.Client) -> None:
+    paths = ok(api.get("/openapi.json"))["paths"]
+    assert len(paths) >= 16
+    for headers in ({"authorization": ""}, {"authorization": "Bearer wrong"}, {"authorization": "Basic dDp0"}):
+        for path, methods in paths.items():
+            for method in methods:
+                response = api.request(method, path, headers=headers, json={})
+                if path in ("/healthz", "/readyz", "/metrics"):
+                    assert response.status_code == 200
+                else:
+                    problem(response, 401)
+                    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_without_a_token_only_the_loopbacks_names_are_served(desk: Desk) -> None:
+    served = door(desk, "")
+    with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False) as client:
+        ok(client.get("/v1/models"))
+        assert client.get("/v1/models", headers={"host": "evil.example.com"}).status_code == 400
+    served.close()
+
+
+def test_a_form_of_another_site_changes_nothing(api: httpx.Client, desk: Desk) -> None:
+    # A browser sends text/plain across sites without asking first.
+    desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
+    response = api.post(
+        f"/v1/decisions/{proposal.id}/approve", content=b'{"actor":"x"}', headers={"content-type": "text/plain"}
+    )
+    problem(response, 422)
+
+
+def test_probes(desk: Desk) -> None:
+    ready = Conditions({"broker": "away"})
+    served = door(desk, TOKEN, ready)
+    with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False) as client:
+        assert ok(client.get("/healthz"))["ok"] is True
+        assert client.get("/readyz").status_code == 503
+        ready.clear("broker")
+        assert ok(client.get("/readyz"))["ok"] is True
+        assert "driftsonde_build_info" in client.get("/metrics").text
+    served.close()
+
+
+def test_a_writer_that_does_not_answer(desk: Desk) -> None:
+    desk.state, (decision,) = after(desk.state, [signal(SignalKind.ALERT)], RECOMMEND)
+    desk.answers = False
+    served = door(desk, "", timeout_s=0.05)
+    with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False) as client:
+        response = client.post(f"/v1/incidents/{decision.incident}/acknowledge", json={"actor": "ann"})
+    served.close()
+    assert "broker" in problem(response, 503)
+    assert response.headers["retry-after"] == "5"

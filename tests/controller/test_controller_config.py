@@ -1,0 +1,81 @@
+import base64
+
+import pytest
+
+from driftsonde.controller.config import ControllerConfig, InvalidConfig, parse_config
+from driftsonde.core.control.decisions import Kind
+from driftsonde.core.control.retry import ONCALL_DELAYS_MS
+from driftsonde.core.control.routing import Route
+
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+GOOD = f"""
+allow_hosts = ["Trainer.internal"]
+retry_delays = ["1s", "2m"]
+
+[[endpoints]]
+name = "oncall"
+url = "https://hooks.example.com/x"
+secret_env = ["NEW_SECRET", "OLD_SECRET"]
+kinds = ["alert", "rollback"]
+models = ["fraud"]
+
+[retrain]
+url = "http://trainer.internal:8080/run"
+secret = "{SECRET}"
+"""
+ENVIRON = {
+    "NEW_SECRET": SECRET,
+    "OLD_SECRET": "whsec_" + base64.b64encode(b"o" * 32).decode(),
+}
+
+
+def test_a_whole_file() -> None:
+    config = parse_config(GOOD, ENVIRON)
+    (oncall,) = config.endpoints
+    assert oncall.keys == (b"k" * 32, b"o" * 32)
+    assert config.routes == (Route("oncall", frozenset({Kind.ALERT, Kind.ROLLBACK}), frozenset({"fraud"})),)
+    assert config.retrain is not None
+    assert config.retrain.keys == (b"k" * 32,)
+    assert config.allow_hosts == {"trainer.internal"}
+    assert config.delays_ms == (1_000, 120_000)
+
+
+def test_an_empty_file_is_no_endpoints() -> None:
+    assert parse_config("", {}) == ControllerConfig()
+    assert ControllerConfig().delays_ms == ONCALL_DELAYS_MS
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "kkkk" not in repr(parse_config(GOOD, ENVIRON))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("kinds =", "kindz =", "endpoints.0.kindz: unknown field"),
+        ("allow_hosts =", "allowed_hosts =", "allowed_hosts: unknown field"),
+        ('name = "oncall"', 'name = "On Call"', "endpoints.0.name"),
+        ('name = "oncall"', 'name = "retrain"', "endpoints.name"),
+        ('name = "oncall"\n', "", "endpoints.0.name: Field required"),
+        ("https://hooks.example.com/x", "http://hooks.example.com/x", "endpoints.oncall.url: plain http"),
+        ("https://hooks.example.com/x", "https://hooks.example.com:1/x", "endpoints.oncall.url: port 1"),
+        ('"alert"', '"alarm"', "endpoints.oncall.kinds: 'alarm'"),
+        ('"OLD_SECRET"', '"NO_SECRET"', "endpoints.oncall.secret_env: the environment has no NO_SECRET"),
+        ('secret_env = ["NEW_SECRET", "OLD_SECRET"]\n', "", "endpoints.oncall: expected secret or secret_env"),
+        (SECRET, "whsec_short", "retrain.secret"),
+        ('"1s"', '"soon"', "retry_delays: 'soon'"),
+        ("[retrain]", "[retrain", "not TOML"),
+    ],
+)
+def test_a_mistake_is_one_error_that_names_the_field(old: str, new: str, problem: str) -> None:
+    assert old in GOOD
+    with pytest.raises(InvalidConfig) as caught:
+        parse_config(GOOD.replace(old, new), ENVIRON)
+    assert problem in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_two_endpoints_of_one_name_are_refused() -> None:
+    endpoint = GOOD[GOOD.index("[[endpoints]]") : GOOD.index("[retrain]")]
+    with pytest.raises(InvalidConfig, match="names must differ"):
+        parse_config(endpoint * 2, ENVIRON)

@@ -1,0 +1,212 @@
+"""Deliveries to real receivers on the loopback."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+from receiver import SECRET, Received, Receiver
+
+from control_examples import after, setting, signal
+from driftsonde.adapters.metrics import create_metrics
+from driftsonde.adapters.webhook import Sender, parse_secret
+from driftsonde.controller.config import Endpoint
+from driftsonde.controller.delivery import Deliveries, Delivery
+from driftsonde.core.control.inputs import Outcome
+from driftsonde.core.control.state import Effect, State
+from driftsonde.core.signals import SignalKind
+
+pytestmark = pytest.mark.io
+
+
+def effect(number: int) -> Effect:
+    _, (decision,) = after(State(), [signal(SignalKind.ALERT, f"e{number}")], setting())
+    return Effect(f"id{number}", decision, recipient="oncall")
+
+
+@dataclass(slots=True)
+class Run:
+    """Deliveries to one endpoint, and the outcomes that came."""
+
+    receiver: Receiver
+    delays_ms: tuple[int, ...] = (20, 20, 20)
+    max_pending: int = 100
+    allow: frozenset[str] = frozenset({"127.0.0.1"})
+    timeout_s: float = 5.0
+    outcomes: list[Outcome] = field(default_factory=list)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    _came: threading.Condition = field(default_factory=threading.Condition)
+    deliveries: Deliveries = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deliveries = Deliveries(
+            sender=lambda: Sender(self.allow, total_timeout_s=self.timeout_s),
+            endpoints=(Endpoint("oncall", self.receiver.url, (parse_secret(SECRET),)),),
+            delays_ms=self.delays_ms,
+            randomness=lambda: 0.5,
+            metrics=create_metrics(self.registry, "test", "0"),
+            max_pending=self.max_pending,
+        )
+
+    def start(self) -> "Run":
+        self.deliveries.start(self._note)
+        return self
+
+    def _note(self, outcome: Outcome) -> None:
+        with self._came:
+            self.outcomes.append(outcome)
+            self._came.notify_all()
+
+    def offer(self, number: int, lane: str = "") -> bool:
+        return self.deliveries.offer("oncall", Delivery(effect(number), lane or f"lane{number}", b'{"n":%d}' % number))
+
+    def wait(self, count: int) -> list[Outcome]:
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.outcomes) >= count, 10), f"{len(self.outcomes)} outcomes"
+            return list(self.outcomes)
+
+    def counted(self, result: str) -> float:
+        labels = {"endpoint": "oncall", "result": result}
+        return self.registry.get_sample_value("driftsonde_webhook_deliveries_total", labels) or 0.0
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+def statuses(*sequence: int, headers: Mapping[str, str] | None = None) -> "object":
+    """An answer that goes through these statuses, then stays at the last."""
+    left = list(sequence)
+
+    def answer(_: Received) -> tuple[int, Mapping[str, str]]:
+        status = left.pop(0) if len(left) > 1 else left[0]
+        return status, (headers or {}) if status >= 300 else {}
+
+    return answer
+
+
+def test_a_signed_message_arrives(receiver: Receiver) -> None:
+    run = Run(receiver).start()
+    assert run.offer(1)
+    (outcome,) = run.wait(1)
+    run.deliveries.stop()
+    (message,) = receiver.received
+    message.verify()
+    assert (message.id, message.body) == ("id1", {"n": 1})
+    assert (outcome.problem, outcome.attempts) == ("", 1)
+    assert run.counted("delivered") == 1
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 500, 503])
+def test_a_failure_is_tried_again_under_the_same_id(receiver: Receiver, status: int) -> None:
+    receiver.answer = statuses(status, status, 200, headers={"location": receiver.url})  # type: ignore[assignment]
+    run = Run(receiver).start()
+    run.offer(1)
+    (outcome,) = run.wait(1)
+    run.deliveries.stop()
+    assert (outcome.problem, outcome.attempts) == ("", 3)
+    assert [message.id for message in receiver.received] == ["id1"] * 3
+    assert len({message.raw for message in receiver.received}) == 1
+    for message in receiver.received:
+        message.verify()
+    assert (run.counted("retried"), run.counted("delivered")) == (2, 1)
+
+
+def test_after_the_last_try_it_has_failed(receiver: Receiver) -> None:
+    receiver.answer = statuses(500)  # type: ignore[assignment]
+    run = Run(receiver).start()
+    run.offer(1)
+    (outcome,) = run.wait(1)
+    run.deliveries.stop()
+    assert outcome.problem == "status 500, after 4 tries"
+    assert run.counted("failed") == 1
+
+
+def test_gone_disables_the_endpoint(receiver: Receiver) -> None:
+    receiver.answer = statuses(410)  # type: ignore[assignment]
+    run = Run(receiver).start()
+    run.offer(1)
+    run.wait(1)
+    run.offer(2)
+    first, second = run.wait(2)
+    run.deliveries.stop()
+    assert "410" in first.problem
+    assert "disabled" in second.problem
+    assert len(receiver.received) == 1
+
+
+def test_retry_after_pauses_the_whole_endpoint(receiver: Receiver) -> None:
+    receiver.answer = statuses(429, 200, headers={"retry-after": "1"})  # type: ignore[assignment]
+    run = Run(receiver).start()
+    started_s = time.monotonic()
+    run.offer(1)
+    receiver.wait_for(1)
+    time.sleep(0.1)  # the answer to the first has come by now
+    run.offer(2)
+    run.wait(2)
+    run.deliveries.stop()
+    assert time.monotonic() - started_s >= 1.0
+    assert len(receiver.received) == 3
+
+
+def test_order_within_an_incident_and_none_between(receiver: Receiver) -> None:
+    def answer(message: Received) -> tuple[int, Mapping[str, str]]:
+        tries = sum(1 for other in receiver.received if other.id == message.id)
+        return (500 if message.body["n"] == 1 and tries < 3 else 200), {}
+
+    receiver.answer = answer
+    run = Run(receiver, delays_ms=(200, 200, 200)).start()
+    for number, lane in ((1, "a"), (2, "a"), (3, "b")):
+        run.offer(number, lane)
+    outcomes = run.wait(3)
+    run.deliveries.stop()
+    assert [outcome.effect.id for outcome in outcomes] == ["id3", "id1", "id2"]
+
+
+def test_a_dead_endpoint_takes_no_more_than_the_bound(receiver: Receiver) -> None:
+    receiver.answer = statuses(500)  # type: ignore[assignment]
+    run = Run(receiver, delays_ms=(60_000,), max_pending=3).start()
+    assert [run.offer(number) for number in range(5)] == [True, True, True, False, False]
+    started_s = time.monotonic()
+    run.deliveries.stop()
+    assert time.monotonic() - started_s < 5
+    assert run.outcomes == []
+
+
+def test_a_slow_endpoint_is_left_after_the_timeout(receiver: Receiver) -> None:
+    release = threading.Event()
+
+    def answer(_: Received) -> tuple[int, Mapping[str, str]]:
+        release.wait(10)
+        return 200, {}
+
+    receiver.answer = answer
+    run = Run(receiver, delays_ms=(), timeout_s=0.3).start()
+    run.offer(1)
+    (outcome,) = run.wait(1)
+    release.set()
+    run.deliveries.stop()
+    assert outcome.problem == "no answer in 0.3 s, after 1 tries"
+
+
+def test_the_inside_is_refused_at_the_time_of_sending(receiver: Receiver) -> None:
+    run = Run(receiver, allow=frozenset()).start()
+    run.offer(1)
+    (outcome,) = run.wait(1)
+    run.deliveries.stop()
+    assert "allow-list" in outcome.problem
+    assert receiver.received == []
+
+
+def test_nobody_listens(receiver: Receiver) -> None:
+    run = Run(receiver, delays_ms=(10,)).start()
+    receiver.close()
+    run.offer(1)
+    (outcome,) = run.wait(1)
+    run.deliveries.stop()
+    assert "after 2 tries" in outcome.problem
