@@ -139,12 +139,13 @@ def _moments(values: Floats, message: Ints, rows: Ints, member: Codes, messages:
     known = np.nan_to_num(values)[rows]
     place = message[rows] * groups + member
     totals = np.zeros((groups, 2))
-    by_message = np.stack(
-        [np.bincount(place, weights, minlength=messages * groups) for weights in (known, known * known)],
-        axis=-1,
-    ).reshape(messages, groups, 2)
-    for part in by_message:
-        totals += part
+    with np.errstate(over="ignore"):  # the square of an absurd value is infinite, and so is the sum
+        by_message = np.stack(
+            [np.bincount(place, weights, minlength=messages * groups) for weights in (known, known * known)],
+            axis=-1,
+        ).reshape(messages, groups, 2)
+        for part in by_message:
+            totals += part
     return totals
 
 
