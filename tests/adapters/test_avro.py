@@ -178,6 +178,17 @@ def schemaless(schema: dict[str, Any], record: dict[str, Any]) -> bytes:
     return body.getvalue()
 
 
+def test_what_an_earlier_release_wrote_is_read_by_its_fingerprint() -> None:
+    earlier: dict[str, Any] = json.loads(load_schema("Heartbeat").text)
+    earlier["fields"].append({"name": "dropped_since", "type": "string", "default": ""})
+    schema = parse_avro_schema(json.dumps(earlier))
+    payload = (
+        b"\xc3\x01" + schema.fingerprint + schemaless(earlier, {"timestamp_ms": 5, "dropped_since": "x"})
+    )
+    assert Codec(EVENT_TYPES, history=[schema]).decode(payload) == Heartbeat(5)
+    assert refused(payload, Codec(EVENT_TYPES, history=[])) == "unknown-schema"
+
+
 def test_types_that_are_not_the_codecs_cannot_be_encoded() -> None:
     with pytest.raises(TypeError, match="int"):
         Codec(EVENT_TYPES).encode(1)

@@ -149,7 +149,13 @@ class _Reading:
 class Codec:
     """Encodes and decodes the values of some record types. Safe to share between threads."""
 
-    def __init__(self, types: Iterable[RecordType], registry: SchemaRegistry | None = None) -> None:
+    def __init__(
+        self,
+        types: Iterable[RecordType],
+        registry: SchemaRegistry | None = None,
+        history: Iterable[AvroSchema] | None = None,
+    ) -> None:
+        """`history`: the schemas of earlier releases that are read besides; by default those that ship."""
         self._registry = registry
         self._types = {load_schema(record_type.name).full_name: record_type for record_type in types}
         self._writers = {
@@ -158,7 +164,8 @@ class Codec:
             if record_type.to_record is not None
         }
         present = [load_schema(record_type.name) for record_type in self._types.values()]
-        known = [schema for schema in load_history() if schema.full_name in self._types]
+        earlier = load_history() if history is None else history
+        known = [schema for schema in earlier if schema.full_name in self._types]
         self._by_fingerprint = {schema.fingerprint: self._reading(schema) for schema in [*known, *present]}
         self._by_id: dict[int, _Reading] = {}
         self._frames: dict[str, bytes] = {}

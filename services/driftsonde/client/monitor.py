@@ -60,6 +60,7 @@ class Monitor:
     for others; with infinity only full batches, heartbeats and `flush` send, so that equal calls give equal messages.
     when_full: "drop_newest", "drop_oldest", or "block" the caller for at most `block_ms`.
     kafka_options: librdkafka's, as they are; they go before ours. One that it refuses raises here.
+    A process that forks after the first call needs a monitor of its own in each child; before it, one may be shared.
     new_ids(n), now_ms(): where ids and times come from if the caller gives none.
     """
 
