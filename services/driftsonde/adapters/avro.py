@@ -108,7 +108,7 @@ class AvroSchema:
 def parse_avro_schema(text: str) -> AvroSchema:
     """Raise ValueError for a text that isn't the schema of a named type."""
     try:
-        parsed = parse_schema(json.loads(text))
+        parsed: Any = parse_schema(json.loads(text))
         crc = fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO")
         full_name = parsed["name"]
     except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError) as error:
