@@ -78,6 +78,8 @@ def create_app(name: str, kafka: KafkaSettings, data: Path, start_positions: Sta
         broker_heartbeat_interval=3.0,
         broker_commit_interval=1.0,
         stream_buffer_maxsize=1024,
+        # What is not acknowledged is read again after the restart; waiting for it would never end.
+        stream_wait_empty=False,
         store="memory://",
     )
     app.start_positions = start_positions
@@ -123,5 +125,7 @@ def _credentials(kafka: KafkaSettings) -> Any:
 
 def run_worker(app: DriftsondeApp) -> None:
     """Run until SIGTERM or SIGINT; returns once the app has stopped. Logging stays as it is configured."""
+    for chatty in ("faust", "mode", "aiokafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, loglevel=None, quiet=True)
     worker.execute_from_commandline()
