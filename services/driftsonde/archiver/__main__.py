@@ -21,7 +21,7 @@ from driftsonde.adapters.service import Conditions, HealthServer, announce_ready
 from driftsonde.adapters.settings import InvalidSetting, Settings, read_settings, unknown_variables
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_events import EVENT_TYPES
-from driftsonde.archiver.app import GROUP_ID, Archiver, log_failed_commit
+from driftsonde.archiver.app import GROUP_ID, Archiver
 from driftsonde.archiver.writer import Writer
 
 SERVICE = "archiver"
@@ -56,9 +56,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     store = Store(settings.clickhouse)
     producer = Producer(producer_config(settings.kafka), logger=kafka_log)
     archiver = Archiver(
-        consumer=Consumer(
-            consumer_config(settings.kafka, GROUP_ID) | {"on_commit": log_failed_commit}, logger=kafka_log
-        ),
+        consumer=Consumer(consumer_config(settings.kafka, GROUP_ID), logger=kafka_log),
         codec=Codec(
             (*EVENT_TYPES, *CONTROL_TYPES),
             ConfluentRegistry(settings.registry.url) if settings.registry.url else None,

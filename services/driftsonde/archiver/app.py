@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from driftsonde.adapters.avro import Codec, RegistryUnavailable
 from driftsonde.adapters.clickhouse import Backoff, Store, StoreRejected, StoreUnavailable
@@ -25,10 +25,11 @@ from driftsonde.archiver.writer import Writer, Writing
 GROUP_ID = "driftsonde-archiver"
 
 _POLL_S = 0.1
-_POLL_MESSAGES = 1_000
+_POLL_MESSAGES = 200  # by so many messages the buffer's bound is passed at most
 _CALL_TIMEOUT_S = 10.0
 _SETTLE_S = 5.0  # how long a rebalance waits for the batch under way
 _CHECK_INTERVAL_S = 2.0
+_COMMIT_RETRY_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,9 @@ class Archiver:
         self._retry_at_s = 0.0
         self._check_at_s = 0.0
         self._paused = False
+        self._joined = False
+        self._stored: dict[_Partition, int] = {}  # offsets to be committed
+        self._commit_at_s = 0.0
         self._expected: dict[_Partition, int] = {}  # next offset of each partition that is ours
         ready.fail("broker", "no partitions assigned yet")
         ready.fail("store", "not asked yet")
@@ -131,6 +135,7 @@ class Archiver:
         self._check(now_s)
         if self._future is not None and self._future.done():
             self._conclude(self._future, now_s)
+        self._acknowledge(now_s)
         if now_s < self._retry_at_s:
             return
         if self._next is None and (self._buffer.due(now_s) or (hurry and not self._buffer.empty)):
@@ -167,7 +172,7 @@ class Archiver:
         assert self._current is not None
         self._ready.clear("store")
         self._delays_s = iter(())
-        self._acknowledge(self._current)
+        self._note_stored(self._current)
         self._current = None
 
     def _postpone(self, condition: str, error: Exception, now_s: float) -> None:
@@ -181,26 +186,34 @@ class Archiver:
             "will try again", extra={"condition": condition, "problem": str(error), "wait_s": delay_s}
         )
 
-    def _acknowledge(self, written: Writing, wait: bool = False) -> None:
-        """Commit what is stored, of the partitions that are still ours; a failure only means reading again."""
-        offsets = [
-            TopicPartition(topic, partition, offset)
-            for (topic, partition), offset in written.batch.next_offsets.items()
-            if (topic, partition) in self._expected
-        ]
-        if not offsets:
+    def _acknowledge(self, now_s: float) -> None:
+        """Commit what is stored, of the partitions that are still ours.
+
+        During a rebalance the broker refuses; then what is left is committed a little later.
+        """
+        if not self._stored or now_s < self._commit_at_s:
             return
+        offsets = [
+            TopicPartition(topic, partition, offset) for (topic, partition), offset in self._stored.items()
+        ]
         try:
-            if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            _log.warning("offsets not committed", extra={"problem": str(error)})
+            self._commit_at_s = now_s + _COMMIT_RETRY_S
+            _log.warning("offsets not committed yet", extra={"problem": str(error)})
+            return
+        self._stored.clear()
         for entry in offsets:
             _, high = self._consumer.get_watermark_offsets(entry, cached=True)
             lag = self._metrics.consumer_lag.labels(topic=entry.topic, partition=entry.partition)
             lag.set(max(high - entry.offset, 0))
+
+    def _note_stored(self, written: Writing) -> None:
+        self._stored.update(
+            (partition, offset)
+            for partition, offset in written.batch.next_offsets.items()
+            if partition in self._expected
+        )
 
     def _check(self, now_s: float) -> None:
         """Look whether what was away is back, where nothing else would tell."""
@@ -214,7 +227,7 @@ class Archiver:
                 self._ready.clear("store")
             except (StoreUnavailable, StoreRejected) as error:
                 self._ready.fail("store", str(error))
-        if "broker" in problems and self._expected:
+        if "broker" in problems and self._joined:
             try:
                 self._consumer.list_topics(ARCHIVED_TOPICS[0], timeout=_POLL_S)
                 self._ready.clear("broker")
@@ -226,11 +239,13 @@ class Archiver:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for entry in consumer.committed(partitions, timeout=_CALL_TIMEOUT_S):
             self._expected[entry.topic, entry.partition] = max(entry.offset, 0)
+        self._joined = True
         self._ready.clear("broker")
         _log.info("partitions assigned", extra={"partitions": _names(partitions)})
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._settle()
+        self._acknowledge(time.monotonic())
         self._forget(partitions)
         _log.info("partitions revoked", extra={"partitions": _names(partitions)})
 
@@ -248,7 +263,7 @@ class Archiver:
             _log.info("batch not settled before the rebalance", extra={"problem": repr(error)})
             return
         self._future = None
-        self._acknowledge(self._current, wait=True)
+        self._note_stored(self._current)
         self._current = None
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:
@@ -256,14 +271,16 @@ class Archiver:
         self._buffer.drop(gone)
         for partition in gone:
             self._expected.pop(partition, None)
+            self._stored.pop(partition, None)
             self._metrics.consumer_lag.labels(topic=partition[0], partition=partition[1]).set(0)
 
     def _finish(self, deadline_s: float) -> None:
         """Store what was read, as far as the deadline allows; what is not stored is read again after the restart."""
-        while not (self._buffer.empty and self._next is None and self._current is None):
+        self._consumer.pause(self._consumer.assignment())
+        while self._stored or self._current or self._next or not self._buffer.empty:
             now_s = time.monotonic()
             if now_s > deadline_s:
-                _log.warning("stopped with batches unstored; they will be read again")
+                _log.warning("stopped with batches not acknowledged; they will be read again")
                 return
             self._advance(now_s, hurry=True)
             self._consumer.poll(0)
@@ -296,12 +313,6 @@ def _headers(message: Message) -> Iterator[tuple[str, bytes | None]]:
     headers = message.headers() or []
     for name, value in headers.items() if isinstance(headers, dict) else headers:
         yield name, value.encode() if isinstance(value, str) else value
-
-
-def log_failed_commit(error: KafkaError | None, _: list[TopicPartition]) -> None:
-    """For the consumer's configuration: what is not committed is only read again, but for ever should be seen."""
-    if error is not None:
-        _log.warning("offsets not committed", extra={"problem": error.str()})
 
 
 def _names(partitions: Iterable[TopicPartition]) -> list[str]:

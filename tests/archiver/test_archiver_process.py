@@ -33,7 +33,7 @@ from driftsonde.adapters.settings import (
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.archiver.app import GROUP_ID
 from driftsonde.core.events import FeatureBatch, Heartbeat, NumericColumn, PredictionBatch, Role, Variant
-from driftsonde.standalone.store_process import running_store
+from driftsonde.standalone.store_process import StoreProcess, running_store
 
 pytestmark = pytest.mark.io
 
@@ -46,6 +46,11 @@ class World:
     settings: Settings
     store: Store
     producer: Producer
+    store_process: StoreProcess
+
+    def stop_store(self) -> None:
+        self.store_process.process.kill()
+        self.store_process.process.wait()
 
     def count(self, sql: str) -> int:
         return int(self.store.query_rows(sql)[0][0])
@@ -85,7 +90,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         ensure_topics(settings.kafka)
         store = Store(settings.clickhouse)
         apply_migrations(store, schemas_directory() / "clickhouse")
-        yield World(settings, store, Producer(producer_config(settings.kafka)))
+        yield World(settings, store, Producer(producer_config(settings.kafka)), process)
         store.close()
 
 
@@ -119,6 +124,13 @@ def get(port: int, path: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def wait_for_status(port: int, path: str, status: int, timeout_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while get(port, path)[0] != status:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
 
 
 def committed(settings: KafkaSettings, topic: str) -> dict[int, int]:
@@ -195,10 +207,7 @@ def test_an_outage_of_the_store_stops_acknowledgement_not_the_process(world: Wor
             port = wait_until_ready(process)
             world.store.command("RENAME TABLE predictions TO hidden")
             world.produce(range(40))
-            deadline_s = time.monotonic() + 20
-            while get(port, "/readyz")[0] == 200:
-                assert time.monotonic() < deadline_s
-                time.sleep(0.1)
+            wait_for_status(port, "/readyz", 503)
             assert "store" in json.loads(get(port, "/readyz")[1])["reasons"]
             assert get(port, "/healthz")[0] == 200
             assert set(committed(world.settings.kafka, topics.PREDICTIONS.name).values()) == {-1001}
@@ -206,7 +215,62 @@ def test_an_outage_of_the_store_stops_acknowledgement_not_the_process(world: Wor
             world.store.command("RENAME TABLE hidden TO predictions")
             wait_for(world, "SELECT count() FROM predictions FINAL", 40 * ROWS)
             wait_for(world, "SELECT sum(next_offset) FROM archive_progress FINAL", 40)
-            assert get(port, "/readyz")[0] == 200
+            wait_for_status(port, "/readyz", 200)
         finally:
             process.terminate()
             assert process.wait(30) == 0
+
+
+def test_two_archivers_share_the_partitions_and_hand_them_over(world: World) -> None:
+    with start(world.settings) as first, start(world.settings) as second:
+        try:
+            wait_until_ready(first)
+            world.produce(range(200))
+            wait_until_ready(second)
+            world.produce(range(200, 600))
+            first.send_signal(signal.SIGTERM)
+            world.produce(range(600, 800))
+            assert first.wait(30) == 0
+            wait_for(world, "SELECT count() FROM predictions FINAL", 800 * ROWS, 60)
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(30) == 0
+        finally:
+            first.kill()
+            second.kill()
+    assert world.count("SELECT uniqExact(prediction_id) FROM predictions FINAL") == 800 * ROWS
+    assert committed(world.settings.kafka, topics.PREDICTIONS.name) == dict.fromkeys(range(4), 200)
+
+
+def test_while_the_store_is_gone_memory_is_bounded_and_the_group_stays(world: World, tmp_path: Path) -> None:
+    messages = 6_000  # about 7 MB as the buffer counts, against its bound of 1 MB
+    settings = replace(world.settings, archiver=replace(world.settings.archiver, buffer_mb=1))
+    clickhouse = settings.clickhouse
+    with start(settings) as process:
+        try:
+            port = wait_until_ready(process)
+            world.stop_store()
+            world.produce(range(messages))
+            deadline_s = time.monotonic() + 20
+            while sample(get(port, "/metrics")[1], 'driftsonde_buffer_fill_ratio{buffer="archiver"}') < 1:
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+            time.sleep(1)
+            consumed = sample(
+                get(port, "/metrics")[1], 'driftsonde_events_consumed_total{topic="predictions"}'
+            )
+            assert 800 < consumed < 3_500  # the buffer, one read, and a batch at the writer and before it
+            assert get(port, "/readyz")[0] == 503
+            with running_store(tmp_path / "data", port=clickhouse.port):
+                wait_for(world, "SELECT count() FROM predictions FINAL", messages * ROWS, 60)
+                process.terminate()
+                assert process.wait(30) == 0
+                assert (
+                    world.count("SELECT uniqExact(prediction_id) FROM predictions FINAL") == messages * ROWS
+                )
+        finally:
+            process.kill()
+
+
+def sample(metrics: str, name: str) -> float:
+    found = [line.split()[-1] for line in metrics.splitlines() if line.startswith(name + " ")]
+    return float(found[0]) if found else 0.0
