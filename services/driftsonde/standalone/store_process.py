@@ -28,7 +28,10 @@ def running_store(path: Path, *options: str, port: int = 0) -> Iterator[StorePro
     before it serves; its own message is on stderr.
     """
     command = [sys.executable, "-m", "driftsonde.standalone.store", "--path", str(path), "--port", str(port)]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+    # A session of its own: Ctrl-C is for the parent, which stops the services first and the store last.
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             assert process.stdout is not None  # asked for above
             line = process.stdout.readline()
