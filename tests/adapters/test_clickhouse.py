@@ -13,12 +13,12 @@ import pytest
 
 from driftsonde.adapters.clickhouse import (
     Backoff,
-    ClickHouseSettings,
     Store,
     StoreRejected,
     StoreUnavailable,
     retry,
 )
+from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.standalone.store_process import StoreProcess, running_store
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -77,7 +77,9 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
 
 @pytest.fixture
 def settings(process: StoreProcess) -> ClickHouseSettings:
-    return ClickHouseSettings(process.host, process.port, password="secret", send_receive_timeout_s=5)
+    return ClickHouseSettings(
+        process.host, process.port, password="secret", database="default", send_receive_timeout_s=5
+    )
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ def test_an_insert_is_dropped_by_its_token_only(store: Store) -> None:
 
 
 def test_datetimes_without_a_timezone_are_refused_before_anything_is_sent() -> None:
-    store = Store(ClickHouseSettings("127.0.0.1", 1))
+    store = Store(ClickHouseSettings("127.0.0.1", 1, database="default"))
     with pytest.raises(ValueError, match="no timezone"):
         store.query_rows("SELECT {at:DateTime}", {"at": datetime(2026, 3, 1)})
     with pytest.raises(ValueError, match="'at' have no timezone"):

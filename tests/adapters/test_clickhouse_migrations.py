@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from driftsonde.adapters.clickhouse import ClickHouseSettings, Store, StoreRejected
+from driftsonde.adapters.clickhouse import Store, StoreRejected
 from driftsonde.adapters.clickhouse_migrations import MigrationError, apply_migrations, split_statements
 from driftsonde.adapters.resources import schemas_directory
+from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.standalone.store_process import running_store
 
 FIRST = "-- Two tables; one comment.\nCREATE TABLE IF NOT EXISTS a (x String DEFAULT ';')\nENGINE = MergeTree ORDER BY x;\n\nCREATE TABLE IF NOT EXISTS b (x UInt8) ENGINE = MergeTree ORDER BY x;\n"

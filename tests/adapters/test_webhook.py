@@ -130,7 +130,9 @@ def test_addresses_of_the_open_internet(address: str) -> None:
     assert is_public(address)
 
 
-def send(url: str, addresses: list[str], allow: frozenset[str] = NO_HOSTS) -> tuple[Answer, list[httpx.Request]]:
+def send(
+    url: str, addresses: list[str], allow: frozenset[str] = NO_HOSTS
+) -> tuple[Answer, list[httpx.Request]]:
     """One try through a transport that answers 200 and notes the requests, with this answer of the name service."""
     requests: list[httpx.Request] = []
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import fastavro
 import pytest
-from control_examples import after, canary_rollback, setting, signal, with_canary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_examples import after, canary_rollback, setting, signal, with_canary
 from driftsonde.adapters.avro import Codec, load_schema, parse_avro_schema
 from driftsonde.adapters.resources import schemas_directory
 from driftsonde.adapters.wire_control import (
@@ -163,7 +163,9 @@ def test_a_signal_without_a_name_is_refused(field: str) -> None:
         signal_from_record(_record(signal(SignalKind.ALERT)) | {field: ""})
 
 
-@pytest.mark.parametrize("text", ["", "[]", "1", '{"change": "shrunk"}', '{"signal": {}}', '{"traffic": null}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "1", '{"change": "shrunk"}', '{"signal": {}}', '{"traffic": null}']
+)
 def test_nonsense_in_a_detail_is_refused(text: str) -> None:
     with pytest.raises(InvalidEvent, match="detail"):
         detail_from_json(text)
