@@ -1,0 +1,59 @@
+# The verbs of the project. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+INSTALLED_DEMO := $(VENV)/installed-demo
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0]) if not (3, 11) <= sys.version_info < (3, 14) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED_DEMO): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone]'
+	@touch $@
+
+$(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@ $(INSTALLED_DEMO)
+
+.PHONY: demo
+demo: $(INSTALLED_DEMO) ## a real incident on real data, on this machine, in a minute or two
+	@$(BIN)/driftsonde demo $(ARGS)
+
+.PHONY: test
+test: $(INSTALLED) ## all tests that can run on this machine
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: quick
+quick: $(INSTALLED) ## the tests without input or output: seconds
+	$(BIN)/python -m pytest -m 'not io and not slow' $(ARGS)
+
+.PHONY: check
+check: $(INSTALLED) ## format, lint, types, layering
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(INSTALLED) ## format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: constraints
+constraints: ## resolve the newest versions into constraints.txt
+	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet '.[test]'
+	build/constraints/bin/python -m pip freeze --exclude driftsonde --exclude-editable \
+	  | grep -v ' @ ' > constraints.txt
+
+.PHONY: clean
+clean: ## remove what the verbs made
+	rm -rf $(VENV) build dist out
