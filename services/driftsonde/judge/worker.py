@@ -9,7 +9,7 @@ from driftsonde.adapters.avro import Codec, Undecodable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.inbox import Inbox, Incoming
 from driftsonde.adapters.metrics import Metrics
-from driftsonde.adapters.patience import patiently
+from driftsonde.adapters.patience import decode, patiently
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.positions import Position, read_positions, write_positions
 from driftsonde.adapters.publisher import Publisher
@@ -129,7 +129,7 @@ class JudgeWorker:
         partition.next_offset = incoming.offset + 1
         self.metrics.events_consumed.labels(SKETCHES.name).inc()
         try:
-            event = self.codec.decode(incoming.value or b"")
+            event = await decode(self.codec, incoming.value or b"")
         except (Undecodable, InvalidEvent) as error:
             await self._reject(incoming, str(error))
             return

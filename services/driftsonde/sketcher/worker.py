@@ -11,7 +11,7 @@ from driftsonde.adapters.clickhouse import Backoff, Store, StoreUnavailable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.inbox import Inbox, Incoming
 from driftsonde.adapters.metrics import Metrics
-from driftsonde.adapters.patience import patiently
+from driftsonde.adapters.patience import decode, patiently
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.positions import Position, read_positions, write_positions
 from driftsonde.adapters.publisher import Publisher
@@ -152,7 +152,7 @@ class SketcherWorker:
             self._held.setdefault(source, []).append(incoming)
             self._arrived_s[source] = time.monotonic()
             self.metrics.events_consumed.labels(incoming.topic).inc()
-            message = self._decode(incoming)
+            message = await self._decode(incoming)
             if message is None:
                 emissions.extend(self._fold(pipeline, decoded.pop(incoming.partition, [])))
                 emissions.extend(self._skip(pipeline, incoming))
@@ -189,10 +189,10 @@ class SketcherWorker:
                 emissions.append(result)
         return emissions
 
-    def _decode(self, incoming: Incoming) -> Message | None:
+    async def _decode(self, incoming: Incoming) -> Message | None:
         expected = PredictionBatch if incoming.topic == PREDICTIONS.name else LabelBatch
         try:
-            event = self.codec.decode(incoming.value or b"")
+            event = await decode(self.codec, incoming.value or b"")
         except Undecodable as error:
             self._reject(incoming, Failure("decode", error.reason, str(error)))
             return None
