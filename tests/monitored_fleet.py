@@ -1,0 +1,210 @@
+"""A small, realistic content of the store: a binary model with a drifting champion, a canary and a segment, and a
+regression model. Statistics come from the real functions; the times are a fixed week."""
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.core.events import Ints
+from driftsonde.core.statistics.distances import jensen_shannon_divergence, population_stability_index
+from driftsonde.core.statistics.intervals import wilson
+
+START = datetime(2026, 3, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+HOURS = 48
+DRIFT_FROM = 36  # hours after START
+EDGES = [0.0, 10.0, 20.0, 50.0, 100.0]
+COUNTRIES = ["AT", "CH", "DE"]
+
+Row = dict[str, object]
+
+
+def insert_fleet(store: Store) -> None:
+    """Fill the tables that dashboards read."""
+    generator = np.random.default_rng(11)
+    windows: list[Row] = []
+    metrics: list[Row] = []
+    for version, variant, segment, first in (
+        ("1", "champion", "", 0),
+        ("1", "champion", "country=DE", 0),
+        ("2", "canary", "", 24),
+    ):
+        key: Row = {"model": "fraud", "version": version, "variant": variant, "segment": segment}
+        for hour in range(first, HOURS):
+            window_rows, window_metrics = _window(key, hour, generator)
+            windows += window_rows
+            metrics += window_metrics
+    demand: Row = {"model": "demand", "version": "7", "variant": "champion", "segment": ""}
+    metrics += [
+        _metric(demand, "", "rmse", hour, 200, 4.0 + hour / 100, 3.8, 5.0, 6.0) for hour in range(HOURS)
+    ]
+    store.insert_arrow("windows", pa.Table.from_pylist(windows))
+    store.insert_arrow("metrics", pa.Table.from_pylist(metrics))
+    judged = [{**row, "revision": 0} for row in metrics if row["column"] == ""]
+    store.insert_arrow("metrics_as_judged", pa.Table.from_pylist(judged))
+    store.insert_arrow("signals", pa.Table.from_pylist(_signals()))
+    store.insert_arrow("decisions", pa.Table.from_pylist(_decisions()))
+    store.insert_arrow("dead_letters", pa.Table.from_pylist([_dead_letter(offset) for offset in range(3)]))
+
+
+def _window(key: Row, hour: int, generator: np.random.Generator) -> tuple[list[Row], list[Row]]:
+    shift = 3.0 if hour >= DRIFT_FROM else 1.0
+    references = {
+        "amount": [20, 300, 400, 200, 60, 10, 10],
+        "score": [0, 700, 200, 70, 30, 0, 0],
+        "country": [300, 100, 550, 10, 40],
+    }
+    scales = {
+        "amount": np.array([1, 1, 1, shift, shift, shift, shift]),
+        "score": np.ones(7),
+        "country": np.ones(5),
+    }
+    rows: list[Row] = []
+    metrics: list[Row] = []
+    for column, reference in references.items():
+        counts = generator.poisson(np.array(reference) * scales[column])
+        rows.append(_counts(key, column, hour, reference, counts.tolist()))
+        bins = (
+            (np.array(reference), counts)
+            if column == "country"
+            else (_joined(np.array(reference)), _joined(counts))
+        )
+        n = int(counts.sum())
+        psi = population_stability_index(*bins)
+        metrics.append(_metric(key, column, "psi", hour, n, psi, threshold=0.2))
+        metrics.append(_metric(key, column, "js_divergence", hour, n, jensen_shannon_divergence(*bins)))
+        missing = wilson(int(counts[-1]), n, 0.99)
+        bounds = (missing.lower, missing.upper)
+        metrics.append(_metric(key, column, "missing_rate", hour, n, counts[-1] / n, *bounds, threshold=0.1))
+        other = "unseen_rate" if column == "country" else "out_of_range_rate"
+        metrics.append(_metric(key, column, other, hour, n, counts[-2] / n, threshold=0.1))
+    correct = int(generator.binomial(800, 0.9))
+    interval = wilson(correct, 800, 0.99)
+    accuracy = (correct / 800, interval.lower, interval.upper, 0.85)
+    metrics.append(_metric(key, "", "accuracy", hour, 800, *accuracy))
+    metrics.append(_metric(key, "", "roc_auc", hour, 800, 0.93, 0.91, 0.95))
+    metrics.append(_metric(key, "", "label_coverage", hour, 1000, 0.8))
+    metrics.append(_metric(key, "", "label_delay_s", hour, 800, 5400.0))
+    return rows, metrics
+
+
+def _joined(counts: Ints) -> Ints:
+    """The bins that distances compare, of a numeric column."""
+    return np.array([counts[0] + counts[1], *counts[2:-3], counts[-3] + counts[-2], counts[-1]])
+
+
+def _counts(key: Row, column: str, hour: int, reference: list[int], counts: list[int]) -> Row:
+    numeric = column != "country"
+    return {
+        **key,
+        "column": column,
+        "window_start": START + hour * HOUR,
+        "window_end": START + (hour + 1) * HOUR,
+        "kind": "numeric" if numeric else "categorical",
+        "role": "score" if column == "score" else "feature",
+        "edges": EDGES if numeric else [],
+        "categories": [] if numeric else COUNTRIES,
+        "counts": counts,
+        "reference_counts": reference,
+        "total": 12.5 * sum(counts) if numeric else math.nan,
+        "total_squares": 300.0 * sum(counts) if numeric else math.nan,
+        "minimum": -1.0 if numeric else math.nan,
+        "maximum": 120.0 if numeric else math.nan,
+        "baseline": "0123456789abcdef",
+        "revision": 1,
+    }
+
+
+def _metric(
+    key: Row,
+    column: str,
+    metric: str,
+    hour: int,
+    n: int,
+    value: float,
+    lower: float = math.nan,
+    upper: float = math.nan,
+    threshold: float = math.nan,
+) -> Row:
+    return {
+        **key,
+        "column": column,
+        "metric": metric,
+        "window_start": START + hour * HOUR,
+        "window_end": START + (hour + 1) * HOUR,
+        "n": n,
+        "value": float(value),
+        "lower": lower,
+        "upper": upper,
+        "threshold": threshold,
+        "breached": metric == "psi" and value > threshold,
+        "revision": 1,
+    }
+
+
+def _signals() -> list[Row]:
+    """A resolved episode, and one that is still open."""
+    steps = [("alert", "e1", 5), ("resolve", "e1", 8), ("alert", "e2", 36), ("retrain", "e2", 38)]
+    return [
+        {
+            "id": f"s{hour}",
+            "kind": kind,
+            "rule": "drift",
+            "model": "fraud",
+            "version": "1",
+            "variant": "champion",
+            "segment": "",
+            "window_start": START + hour * HOUR,
+            "window_end": START + (hour + 1) * HOUR,
+            "since": START + hour * HOUR,
+            "episode": episode,
+            "summary": f"drift ({kind})",
+            "evidence": json.dumps([{"column": "amount", "statistic": "psi", "value": 0.5}]),
+            "baseline": "0123456789abcdef",
+            "policy": "fedcba9876543210",
+        }
+        for kind, episode, hour in steps
+    ]
+
+
+def _decisions() -> list[Row]:
+    """One proposal that was approved, one that waits."""
+    steps = [
+        ("d1", "proposed", 38, "controller"),
+        ("d1", "approved", 39, "ada"),
+        ("d2", "proposed", 40, "controller"),
+    ]
+    return [
+        {
+            "id": decision,
+            "step": step,
+            "kind": "retrain",
+            "model": "fraud",
+            "version": "1",
+            "incident": "i1",
+            "signal": "s38",
+            "mode": "recommend",
+            "actor": actor,
+            "policy": "fedcba9876543210",
+            "timestamp": START + hour * HOUR,
+            "detail": json.dumps({"reason": "the policy recommends"}),
+        }
+        for decision, step, hour, actor in steps
+    ]
+
+
+def _dead_letter(offset: int) -> Row:
+    return {
+        "source_topic": "predictions",
+        "source_partition": 0,
+        "source_offset": offset,
+        "service": "sketcher",
+        "reason": "undecodable",
+        "message": "not ours",
+        "payload": "??",
+        "timestamp": START + HOUR,
+    }
