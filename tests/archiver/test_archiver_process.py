@@ -271,6 +271,31 @@ def test_while_the_store_is_gone_memory_is_bounded_and_the_group_stays(world: Wo
             process.kill()
 
 
+@pytest.mark.parametrize("committed_before", [True, False])
+def test_what_the_broker_dropped_unread_is_counted(world: World, committed_before: bool) -> None:
+    topic = topics.FEATURES.name
+    if committed_before:
+        consumer = Consumer(consumer_config(world.settings.kafka, GROUP_ID), logger=logging.getLogger("test"))
+        consumer.commit(offsets=[TopicPartition(topic, 0, 2)], asynchronous=False)
+        consumer.close()
+    for _ in range(80):  # 8 MB, of which the embedded broker keeps 5
+        world.producer.produce(topic, partition=0, value=os.urandom(100_000))
+        world.producer.flush(10)
+    watcher = Consumer(consumer_config(world.settings.kafka, "watcher"), logger=logging.getLogger("test"))
+    low, high = watcher.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
+    watcher.close()
+    assert 2 < low < high == 80
+    with start(world.settings) as process:
+        try:
+            port = wait_until_ready(process)
+            wait_for(world, "SELECT max(next_offset) FROM archive_progress WHERE topic = 'features'", high)
+            lost = sample(get(port, "/metrics")[1], 'driftsonde_records_lost_total{topic="features"}')
+            assert lost == (low - 2 if committed_before else 0)
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+
+
 def sample(metrics: str, name: str) -> float:
     found = [line.split()[-1] for line in metrics.splitlines() if line.startswith(name + " ")]
     return float(found[0]) if found else 0.0

@@ -30,6 +30,7 @@ _CALL_TIMEOUT_S = 10.0
 _SETTLE_S = 5.0  # how long a rebalance waits for the batch under way
 _CHECK_INTERVAL_S = 2.0
 _COMMIT_RETRY_S = 0.5
+_UNKNOWN = -1
 
 _log = logging.getLogger(__name__)
 
@@ -105,8 +106,8 @@ class Archiver:
 
     def _take(self, message: SourceMessage, now_s: float) -> None:
         partition = (message.topic, message.partition)
-        expected = self._expected.get(partition)
-        if expected is not None and message.offset > expected:
+        expected = self._expected.get(partition, _UNKNOWN)
+        if _UNKNOWN < expected < message.offset:
             self._count_lost(partition, expected, message.offset)
         self._expected[partition] = message.offset + 1
         self._metrics.events_consumed.labels(topic=message.topic).inc()
@@ -238,7 +239,8 @@ class Archiver:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for entry in consumer.committed(partitions, timeout=_CALL_TIMEOUT_S):
-            self._expected[entry.topic, entry.partition] = max(entry.offset, 0)
+            # Nothing committed yet: begin where the log begins, whatever it once held.
+            self._expected[entry.topic, entry.partition] = max(entry.offset, _UNKNOWN)
         self._joined = True
         self._ready.clear("broker")
         _log.info("partitions assigned", extra={"partitions": _names(partitions)})
