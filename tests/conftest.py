@@ -1,0 +1,91 @@
+"""Input and output are opt-in: a test without the marker `io` that opens a connection or starts a process fails, even
+where the error that it meets is swallowed."""
+
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import confluent_kafka
+import pytest
+
+# Python's audit events of whatever reaches out of the process.
+_EVENTS = frozenset(
+    (
+        "socket.bind",
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.sendmsg",
+        "socket.sendto",
+        "subprocess.Popen",
+        "os.exec",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.spawn",
+        "os.system",
+        "confluent_kafka.client",
+    )
+)
+
+
+class ForbiddenIo(RuntimeError):
+    """A test without the marker `io` reached out."""
+
+
+@dataclass(slots=True)
+class _Guard:
+    active: bool = False
+    seen: list[str] = field(default_factory=list)
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.active and event in _EVENTS:
+            self.seen.append(f"{event}{arguments!r:.200}")
+            raise ForbiddenIo(f"{event} in a test without the marker `io`")
+
+
+_guard = _Guard()
+# A hook stays for the life of the process; the guard says when it matters.
+sys.addaudithook(_guard.audit)
+
+
+class _Producer(confluent_kafka.Producer):
+    """librdkafka opens its sockets unseen by Python, so its clients tell."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        sys.audit("confluent_kafka.client", "Producer")
+        super().__init__(*arguments, **options)
+
+
+class _Consumer(confluent_kafka.Consumer):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        sys.audit("confluent_kafka.client", "Consumer")
+        super().__init__(*arguments, **options)
+
+
+# Before any module of the project has imported them.
+confluent_kafka.Producer = _Producer  # type: ignore[misc]
+confluent_kafka.Consumer = _Consumer  # type: ignore[misc]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """From the set-up of a test to the end of its tear-down."""
+    _guard.active = item.get_closest_marker("io") is None
+    _guard.seen.clear()
+    try:
+        return (yield)
+    finally:
+        _guard.active = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if _guard.seen and report.outcome == "passed":
+        report.outcome = "failed"
+        report.longrepr = f"without the marker `io`: {'; '.join(_guard.seen)}"
+        _guard.seen.clear()
+    return report

@@ -1,0 +1,60 @@
+"""Kafka's jars: fetched once by Maven from the coordinates in pom.xml, kept outside the repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+POM = Path(__file__).with_name("pom.xml")
+
+_OLDEST_JAVA = 17
+_FETCH_TIMEOUT_S = 600
+
+
+def missing() -> str | None:
+    """What this machine lacks for running Kafka, as a sentence; None if it lacks nothing."""
+    if shutil.which("java") is None:
+        return f"Kafka needs Java {_OLDEST_JAVA}: no `java` on the path"
+    # The text goes to standard error: `openjdk version "17.0.15" 2025-04-15`.
+    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found[1]) < _OLDEST_JAVA:
+        return f"Kafka needs Java {_OLDEST_JAVA} or newer; `java -version` says {said.strip()!r}"
+    if not _directory().is_dir() and shutil.which("mvn") is None:
+        return "Kafka's jars are fetched by Maven: no `mvn` on the path"
+    return None
+
+
+def class_path() -> str:
+    """The class path of Kafka; the first call on a machine has Maven fetch it, some 45 MB."""
+    directory = _directory()
+    if not directory.is_dir():
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
+            _fetch(Path(scratch) / "jars")
+            if not directory.is_dir():  # another test run may have been quicker
+                (Path(scratch) / "jars").rename(directory)
+    return f"{directory}/*"
+
+
+def _fetch(target: Path) -> None:
+    command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies"]
+    try:
+        subprocess.run(
+            [*command, f"-DoutputDirectory={target}"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_FETCH_TIMEOUT_S,
+        )
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"Maven could not fetch Kafka:\n{error.stdout[-2_000:]}") from error
+
+
+def _directory() -> Path:
+    version = re.search(r"<kafka\.version>(.+)</kafka\.version>", POM.read_text(encoding="utf-8"))
+    assert version is not None
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "driftsonde" / f"kafka-{version[1]}"
