@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,16 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """As Grafana sees it: by a user who may only read."""
     with running_store(tmp_path_factory.mktemp("store") / "data") as process:
-        store = Store(ClickHouseSettings(process.host, process.port, database="dashboards"))
+        writer = ClickHouseSettings(process.host, process.port, database="dashboards")
+        store = Store(writer)
         apply_migrations(store, schemas_directory() / "clickhouse")
         insert_fleet(store)
-        yield store
         store.close()
+        reader = Store(replace(writer, user="reader"))
+        yield reader
+        reader.close()
 
 
 def run(store: Store, dashboard: str, place: str, **variables: str) -> pa.Table:

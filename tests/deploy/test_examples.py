@@ -1,0 +1,51 @@
+"""The example documents, read by the real parsers."""
+
+from pathlib import Path
+
+import pytest
+
+from driftsonde.adapters.specs import InvalidSpec, spec_from_toml
+from driftsonde.controller.config import InvalidConfig, parse_config
+from driftsonde.core.spec import Mode, Task
+
+TOP = Path(__file__).parents[2]
+EXAMPLES = TOP / "deploy" / "examples"
+MODEL = (EXAMPLES / "model.toml").read_text(encoding="utf-8")
+CONTROLLER = (EXAMPLES / "controller.toml").read_text(encoding="utf-8")
+ENVIRONMENT = dict(
+    line.split("=", 1)
+    for line in (TOP / ".env.example").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+
+
+def test_the_model_is_a_spec() -> None:
+    spec = spec_from_toml(MODEL)
+    assert (spec.name, spec.task, spec.window_ms) == ("fraud", Task.BINARY, 3_600_000)
+    assert spec.segments == ("country", "device")
+    assert (spec.policy.actions.retrain, spec.policy.actions.rollback) == (Mode.RECOMMEND, Mode.AUTO)
+
+
+def test_a_misspelt_field_of_the_model_is_named() -> None:
+    with pytest.raises(InvalidSpec, match=r"policy\.drift\.psy: unknown"):
+        spec_from_toml(MODEL.replace("psi =", "psy ="))
+
+
+def test_the_webhooks_are_read_with_the_secrets_of_the_environment() -> None:
+    config = parse_config(CONTROLLER, ENVIRONMENT)
+    assert [endpoint.name for endpoint in config.endpoints] == ["oncall", "payments-ml"]
+    assert config.retrain is not None
+    assert config.retrain.keys != config.endpoints[0].keys
+    assert config.delays_ms[0] == 5_000
+
+
+def test_a_missing_secret_is_named() -> None:
+    with pytest.raises(InvalidConfig, match="ONCALL_WEBHOOK_SECRET"):
+        parse_config(CONTROLLER, {})
+
+
+def test_the_container_sees_the_example_where_env_example_says() -> None:
+    assert (
+        f"/etc/driftsonde/{EXAMPLES.joinpath('controller.toml').name}" in (TOP / ".env.example").read_text()
+    )
+    assert "./deploy/examples:/etc/driftsonde:ro" in (TOP / "docker-compose.yml").read_text()
