@@ -81,7 +81,9 @@ class Receiver:
 
         with self._arrived:
             types = [message.body["type"] for message in self.received]
-            assert self._arrived.wait_for(lambda: bool(found()), timeout_s), f"no {message_type} among {types}"
+            assert self._arrived.wait_for(lambda: bool(found()), timeout_s), (
+                f"no {message_type} among {types}"
+            )
             return found()[0]
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.specs import baseline_document
 from driftsonde.adapters.wire_models import Catalogue
-from driftsonde.controller.__main__ import Door
 from driftsonde.controller.backend import Backend
+from driftsonde.controller.door import Door
 from driftsonde.core.baseline import Baseline, Lineage, NumericReference
 from driftsonde.core.control.decisions import Decision, Step
 from driftsonde.core.control.inputs import Input
@@ -82,7 +82,9 @@ def door(desk: Desk, token: str, ready: Conditions | None = None, timeout_s: flo
 def api(desk: Desk) -> Iterator[httpx.Client]:
     served = door(desk, TOKEN)
     with httpx.Client(
-        base_url=f"http://127.0.0.1:{served.port}", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False
+        base_url=f"http://127.0.0.1:{served.port}",
+        headers={"authorization": f"Bearer {TOKEN}"},
+        trust_env=False,
     ) as client:
         yield client
     served.close()
@@ -202,7 +204,9 @@ def test_gates(api: httpx.Client, desk: Desk) -> None:
     assert ok(api.get("/v1/gates/fraud", params={"version": "2"}))["data"] is False
 
 
-@pytest.mark.parametrize(("phase", "open_status", "shut_status"), [("confirm-rollout", 200, 409), ("rollback", 409, 200)])
+@pytest.mark.parametrize(
+    ("phase", "open_status", "shut_status"), [("confirm-rollout", 200, 409), ("rollback", 409, 200)]
+)
 def test_flagger_reads_the_gate_from_the_status(
     api: httpx.Client, desk: Desk, phase: str, open_status: int, shut_status: int
 ) -> None:
@@ -215,7 +219,11 @@ def test_flagger_reads_the_gate_from_the_status(
 def test_everything_but_the_probes_asks_for_the_token(api: httpx.Client) -> None:
     paths = ok(api.get("/openapi.json"))["paths"]
     assert len(paths) >= 16
-    for headers in ({"authorization": ""}, {"authorization": "Bearer wrong"}, {"authorization": "Basic dDp0"}):
+    for headers in (
+        {"authorization": ""},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Basic dDp0"},
+    ):
         for path, methods in paths.items():
             for method in methods:
                 response = api.request(method, path, headers=headers, json={})
@@ -238,7 +246,9 @@ def test_a_form_of_another_site_changes_nothing(api: httpx.Client, desk: Desk) -
     # A browser sends text/plain across sites without asking first.
     desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
     response = api.post(
-        f"/v1/decisions/{proposal.id}/approve", content=b'{"actor":"x"}', headers={"content-type": "text/plain"}
+        f"/v1/decisions/{proposal.id}/approve",
+        content=b'{"actor":"x"}',
+        headers={"content-type": "text/plain"},
     )
     problem(response, 422)
 

@@ -61,7 +61,11 @@ def test_secrets_are_not_shown() -> None:
         ("https://hooks.example.com/x", "https://hooks.example.com:1/x", "endpoints.oncall.url: port 1"),
         ('"alert"', '"alarm"', "endpoints.oncall.kinds: 'alarm'"),
         ('"OLD_SECRET"', '"NO_SECRET"', "endpoints.oncall.secret_env: the environment has no NO_SECRET"),
-        ('secret_env = ["NEW_SECRET", "OLD_SECRET"]\n', "", "endpoints.oncall: expected secret or secret_env"),
+        (
+            'secret_env = ["NEW_SECRET", "OLD_SECRET"]\n',
+            "",
+            "endpoints.oncall: expected secret or secret_env",
+        ),
         (SECRET, "whsec_short", "retrain.secret"),
         ('"1s"', '"soon"', "retry_delays: 'soon'"),
         ("[retrain]", "[retrain", "not TOML"),

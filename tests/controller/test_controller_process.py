@@ -20,7 +20,7 @@ from receiver import SECRET, Received, Receiver
 from control_examples import CANARY_SPLIT, canary_rollback, signal
 from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec
-from driftsonde.adapters.kafka import CompactedReader, ensure_topics, producer_config
+from driftsonde.adapters.kafka import ensure_topics, producer_config
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.wire_control import CONTROL_TYPES, to_plain
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record
@@ -64,11 +64,9 @@ def broker() -> Iterator[Broker]:
     settings = KafkaSettings(bootstrap_servers=address)
     ensure_topics(settings)
     producer = Producer(producer_config(settings))
-    reader = CompactedReader(settings, topics.MODELS)
     policy = Policy(actions=ActionPolicy(retrain=Mode.AUTO, rollback=Mode.AUTO))
     specs = [ModelSpec("fraud", Task.BINARY, policy=policy), ModelSpec("credit", Task.BINARY)]
-    register(producer, CODEC, reader.refresh() and reader.state, [spec_record(spec) for spec in specs])
-    reader.close()
+    register(producer, CODEC, {}, [spec_record(spec) for spec in specs])
     yield Broker(settings, producer)
     host.flush(1)
 
@@ -86,7 +84,6 @@ class Process:
 
     broker: Broker
     config: Path
-    environ: Mapping[str, str] = field(default_factory=dict)
     _process: "subprocess.Popen[str]" = field(init=False)
     client: httpx.Client = field(init=False)
 
@@ -99,7 +96,7 @@ class Process:
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "driftsonde.controller"],
-            env=os.environ | environ | self.environ,
+            env=os.environ | environ,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -165,7 +162,9 @@ def test_from_signal_to_handled(broker: Broker, receiver: Receiver, start: Calla
     process = start()
     split = [to_plain(share) for share in CANARY_SPLIT]
     body = {"split": split, "actor": "ann"}
-    process.wait_until("the canary is set", lambda: process.client.put("/v1/traffic/fraud", json=body).is_success)
+    process.wait_until(
+        "the canary is set", lambda: process.client.put("/v1/traffic/fraud", json=body).is_success
+    )
     broker.publish(
         signal(SignalKind.ALERT),
         signal(SignalKind.RETRAIN, hour=2),
@@ -182,12 +181,15 @@ def test_from_signal_to_handled(broker: Broker, receiver: Receiver, start: Calla
     process.wait_until(
         "nothing is pending",
         lambda: all(
-            not process.get(f"/v1/decisions/{entry['id']}")["pending"] for entry in process.get("/v1/decisions")["items"]
+            not process.get(f"/v1/decisions/{entry['id']}")["pending"]
+            for entry in process.get("/v1/decisions")["items"]
         ),
     )
     for message in receiver.received:
         message.verify()
-    steps = {(entry["model"], entry["kind"]): entry["steps"] for entry in process.get("/v1/decisions")["items"]}
+    steps = {
+        (entry["model"], entry["kind"]): entry["steps"] for entry in process.get("/v1/decisions")["items"]
+    }
     assert steps == {
         ("fraud", "traffic"): ["decided", "performed"],
         ("fraud", "alert"): ["decided"],
@@ -238,7 +240,8 @@ def test_killed_between_decided_and_performed(
     healthy.set()
     again = start()
     again.wait_until(
-        "the retraining is performed", lambda: again.get(f"/v1/decisions/{decision.id}")["step"] == "performed"
+        "the retraining is performed",
+        lambda: again.get(f"/v1/decisions/{decision.id}")["step"] == "performed",
     )
     requests = [message for message in receiver.received if message.body["type"] == "retrain.requested"]
     assert [message.id for message in requests] == [first.id, first.id]
@@ -261,11 +264,13 @@ def test_a_dead_webhook_holds_up_neither_rollback_nor_consumption(
     receiver.answer = answer
     process = start()
     body = {"split": [to_plain(share) for share in CANARY_SPLIT], "actor": "ann"}
-    process.wait_until("the canary is set", lambda: process.client.put("/v1/traffic/fraud", json=body).is_success)
+    process.wait_until(
+        "the canary is set", lambda: process.client.put("/v1/traffic/fraud", json=body).is_success
+    )
     broker.publish(signal(SignalKind.ALERT))
     receiver.wait_for_type("incident.opened")
     started_s = time.monotonic()
-    broker.publish(*(signal(SignalKind.ALERT, f"e{hour}", hour) for hour in range(1, 200)), canary_rollback())
+    broker.publish(*(signal(SignalKind.ALERT, f"x{hour}", hour) for hour in range(1, 200)), canary_rollback())
     process.wait_until("the split is set back", lambda: process.get("/v1/traffic/fraud")["revision"] == 2)
     assert time.monotonic() - started_s < 3.0
     assert process.get("/v1/incidents?limit=1000")["total"] == 201
@@ -302,6 +307,10 @@ def test_a_mistake_in_the_settings_is_one_line_and_status_2(
 
 def test_help() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "driftsonde.controller", "--help"], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-m", "driftsonde.controller", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert "signals in" in run.stdout

@@ -60,11 +60,15 @@ class Run:
             self._came.notify_all()
 
     def offer(self, number: int, lane: str = "") -> bool:
-        return self.deliveries.offer("oncall", Delivery(effect(number), lane or f"lane{number}", b'{"n":%d}' % number))
+        return self.deliveries.offer(
+            "oncall", Delivery(effect(number), lane or f"lane{number}", b'{"n":%d}' % number)
+        )
 
     def wait(self, count: int) -> list[Outcome]:
         with self._came:
-            assert self._came.wait_for(lambda: len(self.outcomes) >= count, 10), f"{len(self.outcomes)} outcomes"
+            assert self._came.wait_for(lambda: len(self.outcomes) >= count, 10), (
+                f"{len(self.outcomes)} outcomes"
+            )
             return list(self.outcomes)
 
     def counted(self, result: str) -> float:

@@ -1,25 +1,18 @@
 """`python -m driftsonde.controller`: signals in, decisions and actions out, and an HTTP API beside them."""
 
 import argparse
-import importlib.metadata
 import ipaddress
 import logging
 import os
-import queue
 import random
-import socket
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import uvicorn
-from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
-from driftsonde.adapters.avro import Codec, RegistryUnavailable
-from driftsonde.adapters.kafka import MissingTopic
+from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.schema_registry import ConfluentRegistry
@@ -34,17 +27,16 @@ from driftsonde.adapters.settings import (
 from driftsonde.adapters.webhook import Sender
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD
-from driftsonde.controller.api import create_api
-from driftsonde.controller.app import SERVICE, Controller, SignalSource, run
+from driftsonde.controller.app import Controller, run
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.catalogue import CatalogueFollower
 from driftsonde.controller.config import ControllerConfig, InvalidConfig, parse_config
 from driftsonde.controller.delivery import Deliveries
-from driftsonde.controller.journal import Journal, rebuild
+from driftsonde.controller.door import VERSION, Door
+from driftsonde.controller.journal import Journal, Stopping, patiently, rebuild
+from driftsonde.controller.source import SERVICE, SignalSource
 from driftsonde.core.control.inputs import Setting
-from driftsonde.core.control.state import State
 
-VERSION = importlib.metadata.version("driftsonde")
 USAGE_ERROR = 2
 STARTING = "starting"
 
@@ -65,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return USAGE_ERROR
     configure_logging(SERVICE, settings.log.level)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, and some hold a secret
     for name in unknown_variables(os.environ):
         _log.warning("unknown environment variable", extra={"variable": name})
     return serve(settings, config)
@@ -108,29 +101,22 @@ def serve(settings: Settings, config: ControllerConfig) -> int:
         (*CONTROL_TYPES, MODEL_RECORD),
         ConfluentRegistry(settings.registry.url) if settings.registry.url else None,
     )
-    started = _start_reading(settings, codec, stop)
-    if started is None:
-        return 0
-    catalogue, state = started
-    targets = (*config.endpoints, *((config.retrain,) if config.retrain else ()))
-    deliveries = Deliveries(
-        sender=lambda: Sender(config.allow_hosts),
-        endpoints=targets,
-        delays_ms=config.delays_ms,
-        randomness=random.random,
-        metrics=metrics,
-    )
+    catalogue = CatalogueFollower(settings.kafka, codec)
+    journal = Journal(settings.kafka, codec, stop, ready)
     controller = Controller(
-        state=state,
         setting=Setting(catalogue.governance, config.routes, config.retrain is not None),
-        journal=Journal(settings.kafka, codec, stop, ready),
-        deliveries=deliveries,
-        inbox=queue.SimpleQueue(),
+        record=journal.record,
+        deliveries=Deliveries(
+            sender=lambda: Sender(config.allow_hosts),
+            endpoints=(*config.endpoints, *((config.retrain,) if config.retrain else ())),
+            delays_ms=config.delays_ms,
+            randomness=random.random,
+            metrics=metrics,
+        ),
         metrics=metrics,
         now_ms=lambda: time.time_ns() // 1_000_000,
         sweep_interval_s=settings.controller.sweep_interval_s,
     )
-    source = SignalSource(settings.kafka, codec, metrics, stop)
     backend = Backend(
         state=lambda: controller.state,
         catalogue=lambda: catalogue.current,
@@ -139,59 +125,30 @@ def serve(settings: Settings, config: ControllerConfig) -> int:
         registry=registry,
         token=settings.controller.api_token,
     )
-    door = Door(settings.http.bind, settings.http.port, backend)
-    deliveries.start(controller.outcome)
-    ready.clear(STARTING)
-    announce_ready(SERVICE, door.port)
     try:
-        run(controller, source, stop)
+        door = Door(settings.http.bind, settings.http.port, backend)
+    except OSError as error:
+        print(f"DRIFTSONDE_HTTP_BIND, DRIFTSONDE_HTTP_PORT: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    source = SignalSource(settings.kafka, codec, metrics, stop)
+    controller.deliveries.start(controller.outcome)
+    try:
+        patiently(catalogue.start, stop)
+        controller.adopt(patiently(lambda: rebuild(settings.kafka, codec), stop))
+        ready.clear(STARTING)
+        announce_ready(SERVICE, door.port)
+        run(controller, source, lambda: patiently(lambda: rebuild(settings.kafka, codec), stop), stop)
+    except Stopping:
+        _log.warning(
+            "told to stop while a server was away; what was not stored is read again after the next start"
+        )
     finally:
         door.close()
-        deliveries.stop()
+        controller.deliveries.stop()
         source.close()
-        controller.journal.close()
+        journal.close()
         catalogue.close()
     return 0
-
-
-def _start_reading(
-    settings: Settings, codec: Codec, stop: threading.Event
-) -> tuple[CatalogueFollower, State] | None:
-    """The catalogue and the rebuilt state, as soon as the broker gives them; None if told to stop before."""
-    while not stop.is_set():
-        catalogue = CatalogueFollower(settings.kafka, codec)
-        try:
-            catalogue.start()
-            return catalogue, rebuild(settings.kafka, codec)
-        except (KafkaException, MissingTopic, TimeoutError, RegistryUnavailable) as error:
-            _log.warning("can't start yet", extra={"problem": str(error)})
-            catalogue.close()
-            stop.wait(1.0)
-    return None
-
-
-class Door:
-    """The API on its port, in a thread of its own."""
-
-    def __init__(self, bind: str, port: int, backend: Backend) -> None:
-        self._socket = socket.create_server(
-            (bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET
-        )
-        self.port: int = self._socket.getsockname()[1]
-        api = create_api(backend, VERSION)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                api, log_config=None, access_log=False, timeout_graceful_shutdown=5, lifespan="off"
-            )
-        )
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="api", daemon=True
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10.0)
 
 
 if __name__ == "__main__":

@@ -8,33 +8,22 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
-
-from driftsonde.adapters import topics
-from driftsonde.adapters.avro import Codec, RegistryUnavailable, Undecodable
-from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
-from driftsonde.adapters.kafka import consumer_config, producer_config
 from driftsonde.adapters.metrics import Metrics
-from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.controller.delivery import Deliveries, Delivery
-from driftsonde.controller.journal import Journal, Stopping
 from driftsonde.controller.messages import body_of
+from driftsonde.controller.source import SignalSource
 from driftsonde.core.control.decisions import Action, Decision
 from driftsonde.core.control.inputs import Input, Outcome, Refused, Setting, Tick, Unknown
 from driftsonde.core.control.machine import step
 from driftsonde.core.control.state import Effect, State, effects
-from driftsonde.core.control.traffic import InvalidSplit
-from driftsonde.core.events import InvalidEvent
+from driftsonde.core.control.traffic import InvalidSplit, Traffic
 from driftsonde.core.signals import Signal
 
-SERVICE = "controller"
-GROUP = "driftsonde-controller"
-BATCH = 100
-POLL_S = 0.05
+MAX_REQUESTS = 100
 
 _log = logging.getLogger(__name__)
 
@@ -49,28 +38,33 @@ class Request:
 
 @dataclass(slots=True)
 class Controller:
-    """`state` may be read from any thread, `submit` called from any; `run` is the one writer."""
+    """`state` may be read from any thread, `submit` called from any; the other methods belong to the one writer.
 
-    state: State
+    `record` returns once the broker has stored what it is given.
+    """
+
     setting: Setting
-    journal: Journal
+    record: Callable[[Sequence[Decision | Traffic]], None]
     deliveries: Deliveries
-    inbox: "queue.SimpleQueue[Request]"
     metrics: Metrics
     now_ms: Callable[[], int]
     sweep_interval_s: float
+    state: State = field(default_factory=State)
+    _inbox: "queue.SimpleQueue[Request]" = field(default_factory=queue.SimpleQueue)
     _in_flight: set[str] = field(default_factory=set)
+    _full: set[str] = field(default_factory=set)
     _next_sweep_s: float = 0.0
 
     def submit(self, event: Input) -> "Future[list[Decision]]":
         """Hand an input to the writer. The future raises what `machine.step` raises."""
         request = Request(event)
-        self.inbox.put(request)
+        self._inbox.put(request)
         return request.answer
 
-    def recover(self) -> None:
-        """Do what was decided and, as far as the log tells, not yet done."""
-        self._perform(self.state.pending())
+    def adopt(self, state: State) -> None:
+        """Go on from a rebuilt state: do what was decided and, as far as the log tells, not yet done."""
+        self.state = state
+        self._perform(state.pending())
 
     def work(self, signals: Iterable[Signal]) -> None:
         """Take in these signals and all that waits in the inbox; return once the decisions are stored."""
@@ -94,6 +88,7 @@ class Controller:
         for request, taken in answers:
             request.answer.set_result(taken)
         if sweep:
+            self._full.clear()
             self._perform(self.state.pending())
 
     def _sweep_is_due(self) -> bool:
@@ -103,14 +98,14 @@ class Controller:
         return True
 
     def _requests(self) -> Iterable[Request]:
-        for _ in range(BATCH):
+        for _ in range(MAX_REQUESTS):
             try:
-                yield self.inbox.get_nowait()
+                yield self._inbox.get_nowait()
             except queue.Empty:
                 return
 
     def _commit(self, state: State, decisions: list[Decision]) -> None:
-        self.journal.record(decisions)
+        self.record(decisions)
         self.state = state
         for decision in decisions:
             self.metrics.decisions.labels(kind=decision.kind, step=decision.step).inc()
@@ -133,17 +128,19 @@ class Controller:
         if effect.action is Action.TRAFFIC:
             traffic = effect.decision.detail.traffic
             assert traffic is not None, "a traffic action has its split"
-            self.journal.record([traffic])
+            self.record([traffic])
             return Outcome(effect, "", 1)
         name = effect.recipient or effect.action.value
         if not self.deliveries.has(name):
             return Outcome(effect, f"no endpoint {name!r} is configured any more", 0)
         record = self.state.record(effect.decision.id)
-        if effect.id in self._in_flight or record is None:
+        if effect.id in self._in_flight or name in self._full or record is None:
             return None
         lane = effect.decision.incident or effect.decision.model
         if self.deliveries.offer(name, Delivery(effect, lane, body_of(effect, record.first))):
             self._in_flight.add(effect.id)
+        else:
+            self._full.add(name)  # until the next sweep, so that nothing overtakes what was turned away
         return None
 
     def outcome(self, outcome: Outcome) -> None:
@@ -164,98 +161,17 @@ def _log_fields(decision: Decision) -> dict[str, object]:
     }
 
 
-class SignalSource:
-    """The topic `signals`, as the consumer group of the controller."""
+def run(
+    controller: Controller, source: SignalSource, reload: Callable[[], State], stop: threading.Event
+) -> None:
+    """Work until told to stop. Raises `Stopping` if that comes while a server is away.
 
-    def __init__(
-        self, settings: KafkaSettings, codec: Codec, metrics: Metrics, stop: threading.Event
-    ) -> None:
-        self._codec = codec
-        self._stop = stop
-        self._metrics = metrics
-        self._consumer = Consumer(consumer_config(settings, GROUP))
-        self._consumer.subscribe([topics.SIGNALS.name])
-        self._dead_letters = DeadLetters(Producer(producer_config(settings)), SERVICE)
-
-    def poll(self) -> tuple[list[Signal], list[TopicPartition]]:
-        """Signals that came, and the offsets to commit once they are dealt with."""
-        signals: list[Signal] = []
-        offsets: dict[int, int] = {}
-        for message in self._consumer.consume(BATCH, timeout=POLL_S):
-            error = message.error()
-            if error is not None:
-                _log.warning("consumer", extra={"problem": error.str()})
-                continue
-            signal = self._decode(message)
-            if signal is not None:
-                signals.append(signal)
-            partition, offset = message.partition(), message.offset()
-            assert partition is not None and offset is not None
-            offsets[partition] = offset + 1
-            self._metrics.events_consumed.labels(topic=topics.SIGNALS.name).inc()
-        return signals, [TopicPartition(topics.SIGNALS.name, key, offset) for key, offset in offsets.items()]
-
-    def commit(self, offsets: list[TopicPartition]) -> None:
-        if not offsets:
-            return
-        self._dead_letters.flush()
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            # Another instance may have the partition now; it reads the signals again, which changes nothing.
-            _log.warning("offsets not committed", extra={"problem": str(error)})
-
-    def close(self) -> None:
-        self._consumer.close()
-
-    def _decode(self, message: Message) -> Signal | None:
-        source = SourceMessage(
-            topic=topics.SIGNALS.name,
-            partition=message.partition() or 0,
-            offset=message.offset() or 0,
-            key=_bytes(message.key()),
-            value=_bytes(message.value()),
-        )
-        try:
-            signal = self._decode_patiently(source.value or b"")
-        except Undecodable as error:
-            self._dead_letter(source, error.reason, error.message)
-            return None
-        except InvalidEvent as error:
-            self._dead_letter(source, "invalid", str(error))
-            return None
-        if not isinstance(signal, Signal):
-            self._dead_letter(source, "unexpected-type", f"{type(signal).__name__} is not a signal")
-            return None
-        return signal
-
-    def _decode_patiently(self, payload: bytes) -> object:
-        while True:
-            try:
-                return self._codec.decode(payload)
-            except RegistryUnavailable as error:
-                _log.warning("waiting for the schema registry", extra={"problem": str(error)})
-                if self._stop.wait(1.0):
-                    raise Stopping from error
-
-    def _dead_letter(self, source: SourceMessage, reason: str, message: str) -> None:
-        self._metrics.dead_letters.labels(reason=reason).inc()
-        self._dead_letters.send(source, Failure("decode", reason, message))
-
-
-def _bytes(content: str | bytes | None) -> bytes | None:
-    return content.encode() if isinstance(content, str) else content
-
-
-def run(controller: Controller, source: SignalSource, stop: threading.Event) -> None:
-    """Work until told to stop."""
-    try:
-        controller.recover()
-        while not stop.is_set():
-            signals, offsets = source.poll()
-            controller.work(signals)
-            source.commit(offsets)
-    except Stopping:
-        _log.warning(
-            "told to stop while a server was away; what was not stored is read again after the next start"
-        )
+    Whoever had a partition before may have decided something since this process last read the topics (in a rolling
+    update both run for a while): the state is read again before the first signal of a new assignment.
+    """
+    while not stop.is_set():
+        signals, offsets = source.poll()
+        if source.take_assigned():
+            controller.adopt(reload())
+        controller.work(signals)
+        source.commit(offsets)

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -29,14 +30,28 @@ from driftsonde.core.events import InvalidEvent
 
 BROKER = "broker"
 READ_TIMEOUT_S = 30.0
+PATIENCE_S = 5.0
 _RETRY_S = 1.0
 _CONSUME_S = 0.1
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 
 class Stopping(Exception):
-    """The process was told to stop while it waited for the broker; nothing was recorded."""
+    """The process was told to stop while it waited for a server."""
+
+
+def patiently(read: Callable[[], _T], stop: threading.Event) -> _T:
+    """What `read` gives, as soon as the broker lets it. Raises `Stopping`."""
+    while not stop.is_set():
+        try:
+            return read()
+        except (KafkaException, MissingTopic, TimeoutError, RegistryUnavailable) as error:
+            _log.warning("can't read yet; trying again", extra={"problem": str(error)})
+            stop.wait(_RETRY_S)
+    raise Stopping
 
 
 def rebuild(settings: KafkaSettings, codec: Codec) -> State:
@@ -114,6 +129,7 @@ class Journal:
     codec: Codec
     stop: threading.Event
     ready: Conditions
+    patience_s: float = PATIENCE_S
     _producer: Producer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -132,17 +148,15 @@ class Journal:
                 self.ready.clear(BROKER)
                 return
             self.ready.fail(BROKER, problem)
-            _log.error("decisions not stored; trying again", extra={"problem": problem})
+            _log.error("not stored; trying again", extra={"problem": problem})
             if self.stop.wait(_RETRY_S):
                 raise Stopping
-            # A fatal error ends an idempotent producer; a new one is as good in any case.
-            self._producer = Producer(producer_config(self.settings))
 
     def close(self) -> None:
-        self._producer.flush(_RETRY_S)
+        self._producer.purge()
 
     def _try(self, values: Sequence[Decision | Traffic]) -> str:
-        """The problem, or ""."""
+        """The problem, or "". No message is on its way any more when it returns, so none can arrive out of turn."""
         errors: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
@@ -156,9 +170,21 @@ class Journal:
                 self._producer.produce(
                     topic.name, key=value.model.encode(), value=payload, on_delivery=delivered
                 )
-            remaining = self._producer.flush(READ_TIMEOUT_S)
         except (KafkaException, BufferError, RegistryUnavailable) as error:
+            self._flush()
             return str(error)
-        if errors:
-            return errors[0].str()
-        return f"{remaining} messages not acknowledged in {READ_TIMEOUT_S:g} s" if remaining else ""
+        self._flush()
+        if any(error.fatal() for error in errors):
+            # A fatal error ends an idempotent producer for good.
+            self._producer = Producer(producer_config(self.settings))
+        return errors[0].str() if errors else ""
+
+    def _flush(self) -> None:
+        """Wait until the broker has answered for every message, or the producer has given it up."""
+        started_s = time.monotonic()
+        while self._producer.flush(_CONSUME_S):
+            if time.monotonic() - started_s < self.patience_s:
+                continue
+            self.ready.fail(BROKER, f"no answer for {self.patience_s:g} s")
+            if self.stop.is_set():
+                raise Stopping

@@ -1,8 +1,8 @@
 """What the controller decides: incidents, policy modes, approvals, cool-down, rollbacks, splits."""
 
 import pytest
-from control_examples import CANARY_SPLIT, NOW_MS, after, canary_rollback, setting, signal, with_canary
 
+from control_examples import CANARY_SPLIT, NOW_MS, after, canary_rollback, setting, signal, with_canary
 from driftsonde.core.control.decisions import Action, Change, Kind, Step
 from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import (

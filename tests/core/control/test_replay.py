@@ -1,9 +1,9 @@
 """Laws of the controller's state: it is the fold of its decisions, whatever comes twice, late or in another order."""
 
-from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
 from driftsonde.core.control.decisions import Action, Decision, Kind, Step
 from driftsonde.core.control.inputs import (
     Acknowledgement,
@@ -45,8 +45,9 @@ def _deliveries(draw: st.DrawFn, episodes: list[list[Signal]]) -> list[Signal]:
     """The signals in some order that keeps the order within each episode, some of them again later."""
     waiting = [list(episode) for episode in episodes]
     delivered: list[Signal] = []
+    repeated = draw(st.lists(st.booleans(), min_size=20, max_size=20))
     while any(waiting):
-        if delivered and draw(st.booleans()):
+        if delivered and repeated.pop():
             delivered.append(draw(st.sampled_from(delivered)))
         delivered.append(draw(st.sampled_from([episode for episode in waiting if episode])).pop(0))
     return delivered
