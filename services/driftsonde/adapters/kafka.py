@@ -1,7 +1,7 @@
 """Kafka through confluent-kafka: how clients are configured, topics made, compacted topics followed."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -29,7 +29,33 @@ from driftsonde.adapters.topics import Topic
 RAW_TOPICS = frozenset({topic_list.PREDICTIONS, topic_list.LABELS, topic_list.FEATURES})
 MAX_DEAD_LETTER_BYTES = 2_097_152  # a message at Kafka's default limit fits, headers added
 
+_RETRY_S = 0.1
 _EMBEDDED_CLUSTER_PREFIX = "mockCluster"  # what librdkafka's cluster calls itself
+
+
+# Errors that pass: of the connection, and while a partition's leader or a group's coordinator moves.
+_PASSING = frozenset(
+    (
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._WAIT_COORD,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    )
+)
+
+
+class BrokerUnavailable(TimeoutError):
+    """The brokers did not answer in time, or not with what only they know. Ask again later."""
 
 
 class MissingTopic(LookupError):
@@ -107,25 +133,26 @@ def ensure_topics(
     """Make the topics that are missing and say how the others differ; nothing that exists is changed.
 
     The embedded broker refuses to make topics: there, asking for a topic's metadata brings it into being, with 4
-    partitions and no configuration to compare. Raises `KafkaException` where the broker can't be reached.
+    partitions and no configuration to compare. Raises `KafkaException` where the broker can't be reached, and
+    `BrokerUnavailable` where a topic was made and can't be used in time.
     """
     wanted = tuple(topics)
     admin = AdminClient(settings.librdkafka() | {"allow.auto.create.topics": True})
     cluster = admin.list_topics(timeout=timeout_s)
     missing = [topic for topic in wanted if topic.name not in cluster.topics]
-    embedded = (cluster.cluster_id or "").startswith(_EMBEDDED_CLUSTER_PREFIX)
-    if embedded:
+    if (cluster.cluster_id or "").startswith(_EMBEDDED_CLUSTER_PREFIX):
         for topic in missing:
             admin.list_topics(topic.name, timeout=timeout_s)
-    else:
-        _create(admin, missing, partitions, replication, timeout_s)
-    existing = [topic for topic in wanted if topic not in missing]
-    differences = {} if embedded else _differences(admin, existing, timeout_s)
+        return tuple(_report(topic, topic in missing, []) for topic in wanted)
+    created = _create(admin, missing, partitions, replication, timeout_s)
+    counts = _partition_counts(admin, [topic.name for topic in wanted], timeout_s)
+    existing = [topic for topic in wanted if topic.name not in created]
+    differences = _differences(admin, existing, timeout_s)
     for topic in existing:
-        count = len(cluster.topics[topic.name].partitions)
-        if count != partitions and not embedded:
+        count = counts[topic.name]
+        if count != partitions:
             differences.setdefault(topic.name, []).insert(0, f"partitions: {count}, wanted {partitions}")
-    return tuple(_report(topic, topic in missing, differences.get(topic.name, [])) for topic in wanted)
+    return tuple(_report(topic, topic.name in created, differences.get(topic.name, [])) for topic in wanted)
 
 
 def _report(topic: Topic, created: bool, differences: list[str]) -> TopicReport:
@@ -137,16 +164,42 @@ def _report(topic: Topic, created: bool, differences: list[str]) -> TopicReport:
 
 def _create(
     admin: AdminClient, missing: list[Topic], partitions: int, replication: int, timeout_s: float
-) -> None:
+) -> set[str]:
+    """Make topics; returns the names of those that were made here."""
     if not missing:
-        return
+        return set()
     new = [NewTopic(topic.name, partitions, replication, config=topic_config(topic)) for topic in missing]
-    for future in admin.create_topics(new, request_timeout=timeout_s, operation_timeout=timeout_s).values():
+    made: set[str] = set()
+    for name, future in admin.create_topics(
+        new, request_timeout=timeout_s, operation_timeout=timeout_s
+    ).items():
         try:
             future.result()
+            made.add(name)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # someone else was quicker
+            # Someone else was quicker, or it was not in the list yet.
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+    return made
+
+
+def _partition_counts(admin: AdminClient, names: list[str], timeout_s: float) -> dict[str, int]:
+    """How many partitions each topic has, once all of them have a leader: a broker lists what was made a little later."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        listed = admin.list_topics(timeout=timeout_s).topics
+        led = {
+            name: len(listed[name].partitions)
+            for name in names
+            if name in listed
+            and listed[name].error is None
+            and all(partition.leader >= 0 for partition in listed[name].partitions.values())
+        }
+        if len(led) == len(names):
+            return led
+        if time.monotonic() > deadline_s:
+            raise BrokerUnavailable(f"no leader yet of topics {', '.join(sorted(set(names) - led.keys()))}")
+        time.sleep(0.05)
 
 
 def _differences(admin: AdminClient, existing: list[Topic], timeout_s: float) -> dict[str, list[str]]:
@@ -200,17 +253,17 @@ class CompactedReader:
     def refresh(self, timeout_s: float = 10.0) -> Mapping[bytes, bytes | None]:
         """Read up to the present ends of all partitions; return what changed: the new value, or None for a deletion.
 
-        Raises `MissingTopic`, `KafkaException`, or `TimeoutError` if the ends were not reached in time; what was read
-        until then is in `state`, and the next refresh goes on from there.
+        Raises `MissingTopic`, `KafkaException`, or `BrokerUnavailable` if the ends were not reached in time; what was
+        read until then is in `state`, and the next refresh goes on from there.
         """
-        deadline = time.monotonic() + timeout_s
-        self._discover(timeout_s)
-        self._find_ends(timeout_s)
+        deadline_s = time.monotonic() + timeout_s
+        self._ask(self._discover, deadline_s)
+        self._ask(self._find_ends, deadline_s)
         before = dict(self.state)
         touched: set[bytes] = set()
         while any(position.next_offset < position.end_offset for position in self._positions.values()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(
+            if time.monotonic() > deadline_s:
+                raise BrokerUnavailable(
                     f"topic {self.topic.name!r} could not be read to its end in {timeout_s:g} s"
                 )
             for message in self._consumer.consume(1_000, timeout=0.1):
@@ -219,6 +272,19 @@ class CompactedReader:
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _ask(self, question: Callable[[float], None], deadline_s: float) -> None:
+        """Ask until there is an answer; what is given is the time that is left."""
+        while True:
+            try:
+                question(max(0.1, deadline_s - time.monotonic()))
+                return
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING:
+                    raise
+                if time.monotonic() > deadline_s:
+                    raise BrokerUnavailable(f"topic {self.topic.name!r}: {error.args[0].str()}") from error
+                time.sleep(_RETRY_S)
 
     def _discover(self, timeout_s: float) -> None:
         # All topics, since a question about this one would bring it into being where the broker allows that.
@@ -246,6 +312,8 @@ class CompactedReader:
     def _take(self, message: Message) -> Iterable[bytes]:
         error = message.error()
         partition, offset = message.partition(), message.offset()
+        if error is not None and error.code() in _PASSING:
+            return ()  # the client goes on by itself
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
         assert partition is not None and offset is not None

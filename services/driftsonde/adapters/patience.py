@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from driftsonde.adapters.avro import Codec, RegistryUnavailable
 from driftsonde.adapters.clickhouse import Backoff, StoreUnavailable
+from driftsonde.adapters.kafka import BrokerUnavailable
 
 T = TypeVar("T")
 
@@ -14,13 +15,13 @@ _log = logging.getLogger(__name__)
 
 
 async def patiently(call: Callable[[], T]) -> T:
-    """Call in a thread, again and again while the store or the schema registry is unavailable. Whoever awaits it
-    acknowledges nothing meanwhile; the loop itself goes on."""
+    """Call in a thread, again and again while the store, the brokers or the schema registry are unavailable. Whoever
+    awaits it acknowledges nothing meanwhile; the loop itself goes on."""
     delays_s = Backoff().delays_s()
     while True:
         try:
             return await asyncio.to_thread(call)
-        except (StoreUnavailable, RegistryUnavailable) as error:
+        except (StoreUnavailable, BrokerUnavailable, RegistryUnavailable) as error:
             delay_s = next(delays_s)
             _log.warning("waiting an outage out", extra={"problem": str(error), "retry_in_s": delay_s})
             await asyncio.sleep(delay_s)

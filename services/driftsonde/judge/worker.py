@@ -62,7 +62,7 @@ class JudgeWorker:
         """After a rebalance: start every partition from the store, so that what another worker did is known."""
         async with self._lock:
             self.inbox.drain()
-            await asyncio.to_thread(self.plans.refresh)
+            await patiently(self.plans.refresh)
             known = await patiently(lambda: read_positions(self.storage.store, SERVICE))
             sources = await asyncio.to_thread(self._sources)
             self.partitions = {}
@@ -103,7 +103,7 @@ class JudgeWorker:
             if partition is not None and incoming.offset >= partition.next_offset:
                 await self._take(partition, incoming)
         if self._due("settle", self.settings.settle_interval_ms / 1000):
-            if self._due("refresh", _REFRESH_S) and await asyncio.to_thread(self.plans.refresh):
+            if self._due("refresh", _REFRESH_S) and await patiently(self.plans.refresh):
                 for number in self.partitions:
                     await self._load_models(number)
             for number, partition in self.partitions.items():
@@ -147,7 +147,7 @@ class JudgeWorker:
     async def _take_sketch(self, partition: _Partition, incoming: Incoming, sketch: ChunkSketch) -> None:
         pipeline = partition.pipeline
         if sketch.key.model not in pipeline.models:
-            await asyncio.to_thread(self.plans.refresh)
+            await patiently(self.plans.refresh)
             await self._load_model(pipeline, sketch.key.model)
         needed = pipeline.needs(sketch)
         if needed is not None:

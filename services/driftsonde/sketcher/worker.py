@@ -224,7 +224,7 @@ class SketcherWorker:
             await self._refresh_plans()
 
     async def _refresh_plans(self) -> None:
-        await asyncio.to_thread(self.plans.refresh)
+        await patiently(self.plans.refresh)
 
     def _advance_labels(self, partition: int, pipeline: PartitionPipeline) -> list[Emission]:
         """Join the labels whose time has come; one that needs the store holds up those behind it."""
