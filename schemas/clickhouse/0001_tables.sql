@@ -61,16 +61,6 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (view, toStartOfHour(timestamp), source_topic, source_partition, source_offset, source_row);
 
--- How far the archiver has stored each partition: everything below next_offset is in the tables above.
-CREATE TABLE IF NOT EXISTS archive_progress
-(
-    topic LowCardinality(String),
-    partition UInt32,
-    next_offset UInt64
-)
-ENGINE = ReplacingMergeTree(next_offset)
-ORDER BY (topic, partition);
-
 -- The counts of a column in a window: what every statistic is computed from, for any period, version and segment.
 -- revision 0 is the window as first judged; a higher one has late rows and labels in it: the newest is kept.
 -- kind: numeric (counts = below, bins, above, missing; edges = the bins' borders), categorical (counts = categories,

@@ -200,8 +200,9 @@ def test_progress_covers_what_leaves_no_rows() -> None:
         ],
         CODEC,
     )
-    assert batch.progress.table == "archive_progress"
-    assert batch.progress.rows.to_pylist() == [{"topic": "predictions", "partition": 0, "next_offset": 4}]
+    assert batch.progress.table == "positions"
+    place = {"service": "archiver", "topic": "predictions", "partition": 0}
+    assert batch.progress.rows.to_pylist() == [place | {"position": 4, "event_time_ms": -1}]
     assert [entry.failure.reason for entry in batch.skipped] == ["unknown-framing", "empty"]
 
 

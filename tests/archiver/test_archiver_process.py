@@ -166,9 +166,7 @@ def test_a_kill_loses_and_repeats_nothing(world: World) -> None:
     assert world.count("SELECT toInt64(sum(numeric_values[1])) FROM predictions FINAL") == ROWS * sum(
         range(messages)
     )
-    progress = world.store.query_rows(
-        "SELECT partition, next_offset FROM archive_progress FINAL ORDER BY partition"
-    )
+    progress = world.store.query_rows("SELECT partition, position FROM positions FINAL ORDER BY partition")
     assert progress == [(partition, messages // 4) for partition in range(4)]
     assert committed(world.settings.kafka, topics.PREDICTIONS.name) == dict.fromkeys(range(4), messages // 4)
 
@@ -185,9 +183,7 @@ def test_what_has_no_rows_moves_the_progress_and_bad_features_are_told(world: Wo
             world.producer.produce(topics.FEATURES.name, partition=1, value=CODEC.encode(good))
             world.producer.flush(10)
             wait_for(world, "SELECT count() FROM dead_letters FINAL", 1)
-            wait_for(
-                world, "SELECT sum(next_offset) FROM archive_progress FINAL WHERE topic != 'dead-letters'", 4
-            )
+            wait_for(world, "SELECT sum(position) FROM positions FINAL WHERE topic != 'dead-letters'", 4)
             letters = world.store.query_rows(
                 "SELECT source_topic, source_partition, source_offset, service, reason, payload FROM dead_letters FINAL"
             )
@@ -211,10 +207,10 @@ def test_an_outage_of_the_store_stops_acknowledgement_not_the_process(world: Wor
             assert "store" in json.loads(get(port, "/readyz")[1])["reasons"]
             assert get(port, "/healthz")[0] == 200
             assert set(committed(world.settings.kafka, topics.PREDICTIONS.name).values()) == {-1001}
-            assert world.count("SELECT count() FROM archive_progress") == 0
+            assert world.count("SELECT count() FROM positions") == 0
             world.store.command("RENAME TABLE hidden TO predictions")
             wait_for(world, "SELECT count() FROM predictions FINAL", 40 * ROWS)
-            wait_for(world, "SELECT sum(next_offset) FROM archive_progress FINAL", 40)
+            wait_for(world, "SELECT sum(position) FROM positions FINAL", 40)
             wait_for_status(port, "/readyz", 200)
         finally:
             process.terminate()
@@ -288,7 +284,7 @@ def test_what_the_broker_dropped_unread_is_counted(world: World, committed_befor
     with start(world.settings) as process:
         try:
             port = wait_until_ready(process)
-            wait_for(world, "SELECT max(next_offset) FROM archive_progress WHERE topic = 'features'", high)
+            wait_for(world, "SELECT max(position) FROM positions WHERE topic = 'features'", high)
             lost = sample(get(port, "/metrics")[1], 'driftsonde_records_lost_total{topic="features"}')
             assert lost == (low - 2 if committed_before else 0)
         finally:

@@ -7,6 +7,11 @@ import pyarrow as pa
 
 from driftsonde.adapters.clickhouse import Store
 
+TABLE = "positions"
+
+# The archiver's positions tell the sketcher what it can look up in the store.
+ARCHIVER = "archiver"
+
 _COLUMNS: dict[str, pa.DataType] = {
     "service": pa.string(),
     "topic": pa.string(),
@@ -39,8 +44,8 @@ def read_positions(store: Store, service: str) -> dict[tuple[str, int], Position
     }
 
 
-def write_positions(store: Store, service: str, positions: Iterable[Position]) -> None:
-    """Store positions; call it after the results below them are stored."""
+def position_rows(service: str, positions: Iterable[Position]) -> pa.Table:
+    """Rows of the table."""
     rows = [
         {
             "service": service,
@@ -51,12 +56,14 @@ def write_positions(store: Store, service: str, positions: Iterable[Position]) -
         }
         for position in positions
     ]
-    store.insert_arrow("positions", pa.Table.from_pylist(rows, schema=_SCHEMA))
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+def write_positions(store: Store, service: str, positions: Iterable[Position]) -> None:
+    """Store positions; call it after the results below them are stored."""
+    store.insert_arrow(TABLE, position_rows(service, positions))
 
 
 def read_archived(store: Store) -> dict[tuple[str, int], int]:
     """How far the archiver has stored each partition: the offset below which everything is in the tables."""
-    rows = store.query_rows(
-        "SELECT topic, partition, max(next_offset) FROM archive_progress GROUP BY topic, partition"
-    )
-    return {(topic, partition): offset for topic, partition, offset in rows}
+    return {place: entry.position for place, entry in read_positions(store, ARCHIVER).items()}

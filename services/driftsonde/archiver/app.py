@@ -224,7 +224,7 @@ class Archiver:
         self._check_at_s = now_s + _CHECK_INTERVAL_S
         if "store" in problems and self._current is None:
             try:
-                self._store.query_rows("SELECT 1 FROM archive_progress LIMIT 1")
+                self._store.query_rows("SELECT 1 FROM positions LIMIT 1")
                 self._ready.clear("store")
             except (StoreUnavailable, StoreRejected) as error:
                 self._ready.fail("store", str(error))

@@ -11,15 +11,16 @@ import pyarrow as pa
 from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec, Undecodable
 from driftsonde.adapters.dead_letters import Failure, SourceMessage
+from driftsonde.adapters.positions import ARCHIVER, TABLE, Position, position_rows
 from driftsonde.archiver.rows import (
     dead_letter_rows,
     decision_rows,
     feature_rows,
     label_rows,
     prediction_rows,
-    progress_rows,
     signal_rows,
 )
+from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.control.decisions import Decision
 from driftsonde.core.events import FeatureBatch, Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
 from driftsonde.core.signals import Signal
@@ -85,7 +86,11 @@ class Batch:
 
     @property
     def progress(self) -> Insert:
-        return Insert("archive_progress", progress_rows(dict(self.next_offsets)))
+        positions = (
+            Position(topic, partition, offset, NO_TIME_MS)
+            for (topic, partition), offset in self.next_offsets.items()
+        )
+        return Insert(TABLE, position_rows(ARCHIVER, positions))
 
 
 def archive(messages: Sequence[SourceMessage], codec: Codec) -> Batch:

@@ -148,16 +148,6 @@ def dead_letter_rows(messages: Sequence[SourceMessage]) -> pa.Table:
     )
 
 
-def progress_rows(next_offsets: dict[tuple[str, int], int]) -> pa.Table:
-    return pa.table(
-        {
-            "topic": texts([topic for topic, _ in next_offsets]),
-            "partition": pa.array([partition for _, partition in next_offsets], pa.uint32()),
-            "next_offset": pa.array(list(next_offsets.values()), pa.uint64()),
-        }
-    )
-
-
 def _lengths(ids: Sequence[tuple[str, ...]]) -> Ints:
     return np.array([len(batch) for batch in ids], dtype=np.int64)
 
