@@ -1,0 +1,72 @@
+"""The command `driftsonde`. A command's own imports wait until it is called, so that a start is quick."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+
+from driftsonde import __version__
+
+WRONG_USE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is, `module:name`, and what the overview says about it."""
+
+    target: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "digest": Entry("digest:digest", "Print a hash of the results, for comparing two runs."),
+    "migrate": Entry("migrate:migrate", "Bring the ClickHouse schema up to date."),
+    "register": Entry("register:register", "Register a model, and a version with its baseline."),
+    "replay": Entry("replay:replay", "Judge a file of logged predictions."),
+    "settings": Entry("settings:settings", "List the environment variables of the services."),
+    "standalone": Entry("standalone:standalone", "Run everything on this machine, without other servers."),
+    "topics": Entry("topics:topics", "Make the Kafka topics."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name, and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, name = entry.target.partition(":")
+        command: click.Command = getattr(importlib.import_module(f"driftsonde.commands.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="driftsonde")
+def cli() -> None:
+    """Monitor machine-learning models in production, from the events that they emit."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Exit status: 0 done, 1 the world failed, 2 wrong use or bad input; an error is one line on standard error."""
+    try:
+        # A number where a command ended with `ctx.exit`, as --help does.
+        status = cli.main(arguments, prog_name="driftsonde", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(WRONG_USE)
+    except click.ClickException as error:
+        print(f"driftsonde: {error.format_message()}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

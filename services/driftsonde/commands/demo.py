@@ -1,0 +1,55 @@
+"""`driftsonde demo`"""
+
+import tempfile
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from driftsonde.commands.errors import BadInput, Failed, end_on_sigterm, world_failures
+from driftsonde.standalone.child import ChildFailed
+from driftsonde.standalone.demo.data import InvalidData, read_rows, shuttle_file
+from driftsonde.standalone.demo.run import run
+from driftsonde.standalone.demo.story import MIN_ROWS
+
+
+@click.command()
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output."
+)
+@click.option("--keep", is_flag=True, help="Go on serving until Ctrl-C.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file (.gz too) with the columns f1 to f9 and anomaly; default: the Shuttle data in river.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Empty directory for the store and the logs; default: a new one for temporary files.",
+)
+def demo(as_json: bool, keep: bool, data: Path | None, out: Path | None) -> None:
+    """A real incident on real data: drift, an alert, retraining, a bad canary, a rollback.
+
+    Starts broker, store and services on this machine, serves NASA's Shuttle telemetry through a model as a live stream, and
+    changes a sensor's unit. Exit status 0 only if all that should have happened did. Takes a minute or two.
+    """
+    end_on_sigterm()
+    path = data or shuttle_file()
+    try:
+        rows = read_rows(path)
+    except InvalidData as error:
+        raise BadInput(str(error)) from error
+    if len(rows) < MIN_ROWS:
+        raise BadInput(f"{path}: has {len(rows)} rows; the demo needs {MIN_ROWS}")
+    if out is not None and out.exists() and any(out.iterdir()):
+        raise BadInput(f"{out}: is not empty")
+    directory = out or Path(tempfile.mkdtemp(prefix="driftsonde-demo-"))
+    console = Console(stderr=as_json, highlight=False)
+    try:
+        with world_failures():
+            ok = run(rows, path.name, directory, console, keep=keep, as_json=as_json)
+    except (ChildFailed, RuntimeError) as error:
+        raise Failed(f"{error}; the logs are in {directory / 'logs'}") from error
+    if not ok:
+        raise Failed(f"not everything that should have happened did; the logs are in {directory / 'logs'}")

@@ -1,0 +1,29 @@
+"""`driftsonde topics`"""
+
+import click
+
+from driftsonde.adapters.kafka import TopicState, ensure_topics
+from driftsonde.commands.errors import Failed, settings_of_environment, world_failures
+
+
+@click.group()
+def topics() -> None:
+    """The Kafka topics."""
+
+
+@topics.command()
+@click.option("--partitions", type=click.IntRange(1), default=4, show_default=True, help="Of each topic.")
+@click.option("--replication", type=click.IntRange(1), default=1, show_default=True, help="Copies kept.")
+def create(partitions: int, replication: int) -> None:
+    """Make the topics that are missing, and say how the others differ from what is wanted.
+
+    Reads DRIFTSONDE_KAFKA_*. Changes no topic that exists; exit status 1 if one differs.
+    """
+    kafka = settings_of_environment().kafka
+    with world_failures():
+        reports = ensure_topics(kafka, partitions=partitions, replication=replication)
+    for report in reports:
+        click.echo(f"{report.topic}: {'; '.join((report.state.value, *report.differences))}")
+    differing = [report.topic for report in reports if report.state is TopicState.DIFFERS]
+    if differing:
+        raise Failed(f"not as wanted: {', '.join(differing)}")

@@ -1,0 +1,219 @@
+"""The results of one model from the store to files. The same results give the same bytes.
+
+windows.csv has one row for each bin of each column of each window. `bin` is "below", "1", "2", …, "above", "missing" for a
+numeric column, with `lower` (included) and `upper` (excluded) edges; "1", "2", …, "unseen", "missing" for a categorical
+one, with its `category`.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.specs import baseline_document
+from driftsonde.core.baseline import Baseline
+
+METRICS = "metrics.csv"
+WINDOWS = "windows.csv"
+BASELINE = "baseline.json"
+SIGNALS = "signals.jsonl"
+DECISIONS = "decisions.jsonl"
+
+_KEY = ("model", "version", "variant", "segment", "column")
+METRIC_COLUMNS = (
+    *_KEY,
+    *(
+        "metric",
+        "window_start",
+        "window_end",
+        "n",
+        "value",
+        "lower",
+        "upper",
+        "threshold",
+        "breached",
+        "revision",
+    ),
+)
+WINDOW_COLUMNS = (
+    *_KEY,
+    *("window_start", "window_end", "kind", "bin", "category", "lower", "upper", "count", "reference_count"),
+    "revision",
+)
+
+_MONTHS = "SELECT DISTINCT toYYYYMM(window_start) AS month FROM {table} WHERE model = {{model:String}} ORDER BY month"
+_METRICS = """
+SELECT model, version, variant, segment, column, metric,
+       toUnixTimestamp64Milli(window_start), toUnixTimestamp64Milli(window_end),
+       n, value, lower, upper, threshold, breached, revision
+FROM metrics FINAL
+WHERE model = {model:String} AND toYYYYMM(window_start) = {month:UInt32}
+ORDER BY window_start, version, variant, segment, column, metric
+"""
+_WINDOWS = """
+SELECT model, version, variant, segment, column,
+       toUnixTimestamp64Milli(window_start), toUnixTimestamp64Milli(window_end),
+       kind, edges, categories, counts, reference_counts, revision
+FROM windows FINAL
+WHERE model = {model:String} AND toYYYYMM(window_start) = {month:UInt32}
+ORDER BY window_start, version, variant, segment, column
+"""
+_SIGNALS = """
+SELECT id, kind, rule, model, version, variant, segment,
+       toUnixTimestamp64Milli(window_start) AS window_start_ms,
+       toUnixTimestamp64Milli(window_end) AS window_end_ms, toUnixTimestamp64Milli(since) AS since_ms,
+       episode, summary, evidence, baseline, policy
+FROM signals FINAL
+WHERE model = {model:String}
+ORDER BY window_end, id
+"""
+_SIGNAL_FIELDS = (
+    *("id", "kind", "rule", "model", "version", "variant", "segment", "window_start_ms", "window_end_ms"),
+    *("since_ms", "episode", "summary", "evidence", "baseline", "policy"),
+)
+_DECISIONS = """
+SELECT id, step, kind, model, version, incident, signal, mode, actor, policy,
+       toUnixTimestamp64Milli(timestamp) AS timestamp_ms, detail
+FROM decisions FINAL
+WHERE model = {model:String}
+ORDER BY timestamp_ms, id, step
+"""
+_DECISION_FIELDS = (
+    *("id", "step", "kind", "model", "version", "incident", "signal", "mode", "actor", "policy"),
+    *("timestamp_ms", "detail"),
+)
+
+
+def write_results(store: Store, baseline: Baseline, directory: Path) -> dict[str, int]:
+    """Write the files; returns how many windows, metrics, signals and decisions there are. Raises what `Store` raises
+    and OSError."""
+    model = baseline.model
+    document = json.dumps(
+        baseline_document(baseline), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False
+    )
+    (directory / BASELINE).write_text(document + "\n", encoding="utf-8")
+    return {
+        "windows": _write_windows(store, model, directory / WINDOWS),
+        "metrics": _write_csv(directory / METRICS, METRIC_COLUMNS, _metric_rows(store, model)),
+        "signals": _write_lines(
+            directory / SIGNALS, _objects(store, _SIGNALS, _SIGNAL_FIELDS, "evidence", model)
+        ),
+        "decisions": _write_lines(
+            directory / DECISIONS, _objects(store, _DECISIONS, _DECISION_FIELDS, "detail", model)
+        ),
+    }
+
+
+def format_time(time_ms: int) -> str:
+    """
+    >>> format_time(0), format_time(1_500)
+    ('1970-01-01T00:00:00Z', '1970-01-01T00:00:01.500Z')
+    """
+    time = datetime.fromtimestamp(time_ms / 1000, UTC)
+    precision = "milliseconds" if time_ms % 1000 else "seconds"
+    return time.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def format_float(value: float) -> str:
+    """The shortest text that reads back to the same number; nothing for NaN.
+
+    >>> format_float(0.1), format_float(2.0), format_float(math.nan), format_float(-math.inf)
+    ('0.1', '2.0', '', '-inf')
+    """
+    return "" if math.isnan(value) else repr(float(value))
+
+
+def bin_rows(
+    kind: str,
+    edges: Sequence[float],
+    categories: Sequence[str],
+    counts: Sequence[int],
+    reference: Sequence[int],
+) -> Iterator[tuple[str, str, str, str, int, int]]:
+    """(bin, category, lower, upper, count, reference count) of each bin of a column.
+
+    >>> [row[:4] for row in bin_rows("numeric", [0.0, 1.5], [], [0, 3, 1, 0], [0, 9, 0, 0])]
+    [('below', '', '', '0.0'), ('1', '', '0.0', '1.5'), ('above', '', '1.5', ''), ('missing', '', '', '')]
+    """
+    if kind == "numeric":
+        texts = [format_float(edge) for edge in edges]
+        inner = [(str(n), "", *pair) for n, pair in enumerate(pairwise(texts), start=1)]
+        names = [("below", "", "", texts[0]), *inner, ("above", "", texts[-1], ""), ("missing", "", "", "")]
+    else:
+        named = [(str(n), category, "", "") for n, category in enumerate(categories, start=1)]
+        names = [*named, ("unseen", "", "", ""), ("missing", "", "", "")]
+    for name, count, before in zip(names, counts, reference, strict=True):
+        yield (*name, count, before)
+
+
+def _metric_rows(store: Store, model: str) -> Iterator[Sequence[object]]:
+    for month in _months(store, "metrics", model):
+        for *key, start_ms, end_ms, n, value, lower, upper, threshold, breached, revision in store.query_rows(
+            _METRICS, {"model": model, "month": month}
+        ):
+            numbers = (format_float(number) for number in (value, lower, upper, threshold))
+            flag = "true" if breached else "false"
+            yield (*key, format_time(start_ms), format_time(end_ms), n, *numbers, flag, revision)
+
+
+def _write_windows(store: Store, model: str, path: Path) -> int:
+    """Returns the number of windows, not of rows."""
+    windows: set[tuple[object, ...]] = set()
+
+    def rows() -> Iterator[Sequence[object]]:
+        for month in _months(store, "windows", model):
+            for (
+                *key,
+                start_ms,
+                end_ms,
+                kind,
+                edges,
+                categories,
+                counts,
+                reference,
+                revision,
+            ) in store.query_rows(_WINDOWS, {"model": model, "month": month}):
+                windows.add((*key[:-1], start_ms))
+                times = (format_time(start_ms), format_time(end_ms))
+                for row in bin_rows(kind, edges, categories, counts, reference):
+                    yield (*key, *times, kind, *row, revision)
+
+    _write_csv(path, WINDOW_COLUMNS, rows())
+    return len(windows)
+
+
+def _months(store: Store, table: str, model: str) -> list[int]:
+    return [month for (month,) in store.query_rows(_MONTHS.format(table=table), {"model": model})]
+
+
+def _objects(
+    store: Store, sql: str, names: Sequence[str], nested: str, model: str
+) -> Iterator[dict[str, Any]]:
+    for row in store.query_rows(sql, {"model": model}):
+        content = dict(zip(names, row, strict=True))
+        yield content | {nested: json.loads(content[nested])}
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterator[Sequence[object]]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow(row)
+            count += 1
+    return count
+
+
+def _write_lines(path: Path, objects: Iterator[dict[str, Any]]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for entry in objects:
+            file.write(json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n")
+            count += 1
+    return count
