@@ -1,0 +1,76 @@
+"""The time axis that all charts of the page share: equal cells, each of one or more windows."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftsonde.core.events import Ints
+from driftsonde.report.formats import format_tick
+from driftsonde.report.results import Series
+
+MAX_CELLS = 240
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+_DAY_MS = 24 * _HOUR_MS
+_STEPS_MS = (
+    *(1000, 5000, 15_000, 30_000),
+    *(_MINUTE_MS * count for count in (1, 5, 10, 15, 30)),
+    *(_HOUR_MS * count for count in (1, 2, 3, 6, 12)),
+    *(_DAY_MS * count for count in (1, 2, 5, 7, 14, 30, 91, 182, 365, 1826)),
+)
+_MAX_TICKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`at`: where on the axis, in percent of its length."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAxis:
+    """[start_ms, end_ms) in `cells` cells of `cell_ms`, which is `windows_per_cell` windows of `window_ms`."""
+
+    start_ms: int
+    end_ms: int
+    window_ms: int
+    windows_per_cell: int
+    cells: int
+
+    @property
+    def cell_ms(self) -> int:
+        return self.window_ms * self.windows_per_cell
+
+    def cells_of(self, starts_ms: Ints) -> Ints:
+        """The cell of each window, by its start."""
+        return np.clip((starts_ms - self.start_ms) // self.cell_ms, 0, self.cells - 1)
+
+    def position(self, time_ms: int) -> float:
+        """A moment's place in cells, from 0 to `cells`."""
+        return min(max((time_ms - self.start_ms) / self.cell_ms, 0.0), float(self.cells))
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Round moments along the axis; the first window's start where there is none."""
+        length = self.cells * self.cell_ms
+        step = next((step for step in _STEPS_MS if length / step <= _MAX_TICKS), _STEPS_MS[-1])
+        first = math.ceil(self.start_ms / step) * step
+        moments = [time for time in range(first, self.start_ms + length, step)]
+        places = [(100 * (time - self.start_ms) / length, time) for time in moments]
+        ticks = tuple(Tick(at, format_tick(time, step)) for at, time in places if 3 <= at <= 97)
+        return ticks or (Tick(0.0, format_tick(self.start_ms, _MINUTE_MS)),)
+
+
+def axis_over(series: list[Series]) -> TimeAxis:
+    """The axis on which all windows have their place; its unit is the commonest size of a window."""
+    starts = np.concatenate([part.starts_ms for part in series])
+    ends = np.concatenate([part.ends_ms for part in series])
+    sizes, counts = np.unique(ends - starts, return_counts=True)
+    window_ms = max(1, int(sizes[np.argmax(counts)]))
+    start_ms, end_ms = int(starts.min()), int(ends.max())
+    windows = max(1, math.ceil((end_ms - start_ms) / window_ms))
+    per_cell = math.ceil(windows / MAX_CELLS)
+    return TimeAxis(start_ms, end_ms, window_ms, per_cell, math.ceil(windows / per_cell))

@@ -1,0 +1,182 @@
+"""Numbers and times as a person reads them. A number that is not there is an en dash."""
+
+import math
+from datetime import UTC, datetime
+
+from driftsonde.adapters.durations import format_duration
+
+NOTHING = "–"
+_MINUTE_MS = 60_000
+_DAY_MS = 86_400_000
+
+_SHARES = frozenset(
+    {
+        *("accuracy", "precision", "recall", "f1", "accuracy_difference"),
+        *("missing_rate", "unseen_rate", "out_of_range_rate", "label_coverage"),
+    }
+)
+
+NAMES = {
+    "psi": "PSI",
+    "js_divergence": "Jensen–Shannon divergence",
+    "ks": "Kolmogorov–Smirnov distance",
+    "wasserstein": "Wasserstein distance",
+    "missing_rate": "missing",
+    "unseen_rate": "unseen categories",
+    "out_of_range_rate": "out of range",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "label_coverage": "label coverage",
+    "label_delay_s": "label delay",
+    "accuracy_difference": "accuracy difference",
+}
+
+
+def name_of(metric: str) -> str:
+    """The metric's name in running text.
+
+    >>> name_of("psi"), name_of("accuracy")
+    ('PSI', 'accuracy')
+    """
+    return NAMES.get(metric, metric)
+
+
+def is_share(metric: str) -> bool:
+    """True for a metric that is shown in percent."""
+    return metric in _SHARES
+
+
+def format_metric(metric: str, value: float) -> str:
+    """A value in the unit that suits its metric.
+
+    >>> format_metric("accuracy", 0.91234), format_metric("psi", 0.2), format_metric("mae", math.nan)
+    ('91.2 %', '0.20', '–')
+    """
+    if not math.isfinite(value):
+        return NOTHING
+    if is_share(metric):
+        return format_percent(value)
+    if metric == "psi":
+        return f"{value:.2f}" if value >= 0.095 or value == 0 else f"{value:.3f}"
+    if metric == "label_delay_s":
+        return format_duration(round(value) * 1000) if value < 120 else format_duration(round(value / 60) * _MINUTE_MS)
+    return format_number(value)
+
+
+def format_percent(share: float) -> str:
+    """A share from 0 to 1.
+
+    >>> format_percent(0.5), format_percent(0.00004), format_percent(1)
+    ('50.0 %', '< 0.1 %', '100 %')
+    """
+    if not math.isfinite(share):
+        return NOTHING
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{share:.0%}".replace("%", " %") if share in (0, 1) else f"{100 * share:.1f} %"
+
+
+def format_number(value: float) -> str:
+    """Four significant digits; thousands of a large number are separated.
+
+    >>> format_number(0.123456), format_number(1234567.8), format_number(3), format_number(-math.inf)
+    ('0.1235', '1,234,568', '3', '−∞')
+    """
+    if math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:,.0f}" if abs(value) >= 10_000 and abs(value) < 1e12 else f"{value:.4g}"
+    return text.replace("-", "−") if "e" not in text else text
+
+
+def format_bin(name: str, lower: float | None, upper: float | None, category: str) -> str:
+    """What a bin holds, for a row of a table: an interval, a category, or the name of a special bin.
+
+    >>> format_bin("1", 0.25, 0.5, ""), format_bin("2", None, None, "NSW"), format_bin("missing", None, None, "")
+    ('0.25 – 0.5', 'NSW', 'missing')
+    >>> format_bin("below", None, 0.25, ""), format_bin("above", 0.5, math.inf, "")
+    ('below 0.25', '0.5 and above')
+    """
+    low = -math.inf if lower is None or math.isnan(lower) else lower
+    high = math.inf if upper is None or math.isnan(upper) else upper
+    if math.isfinite(low) and math.isfinite(high):
+        return f"{format_number(low)} – {format_number(high)}"
+    if math.isfinite(high):
+        return f"below {format_number(high)}"
+    if math.isfinite(low):
+        return f"{format_number(low)} and above"
+    return category or name
+
+
+def format_count(value: int) -> str:
+    """
+    >>> format_count(45312)
+    '45,312'
+    """
+    return f"{value:,}"
+
+
+def format_plural(count: int, noun: str) -> str:
+    """
+    >>> format_plural(1, "window"), format_plural(1200, "window")
+    ('1 window', '1,200 windows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def format_bytes(size: int) -> str:
+    """
+    >>> format_bytes(512), format_bytes(2_340_000)
+    ('512 B', '2.3 MB')
+    """
+    for limit, unit in ((1e6, "MB"), (1e3, "kB")):
+        if size >= limit:
+            return f"{size / limit:.1f} {unit}"
+    return f"{size} B"
+
+
+def format_time(time_ms: int) -> str:
+    """A moment in UTC, as short as it can be said without loss of whole seconds.
+
+    >>> format_time(1_709_474_400_000), format_time(1_709_474_401_500), format_time(1_709_424_000_000)
+    ('2024-03-03 14:00', '2024-03-03 14:00:01', '2024-03-03 00:00')
+    """
+    moment = datetime.fromtimestamp(time_ms // 1000, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M" if moment.second == 0 else "%Y-%m-%d %H:%M:%S")
+
+
+def format_tick(time_ms: int, step_ms: int) -> str:
+    """A moment on an axis whose ticks are `step_ms` apart.
+
+    >>> format_tick(1_709_474_400_000, 3_600_000), format_tick(1_709_424_000_000, 86_400_000)
+    ('3 Mar 14:00', '3 Mar')
+    """
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    day = f"{moment.day} {moment:%b}"
+    if step_ms >= 300 * _DAY_MS:
+        return f"{moment:%Y}"
+    if step_ms >= _DAY_MS:
+        return day
+    return f"{day} {moment:%H:%M}" if step_ms >= _MINUTE_MS else f"{moment:%H:%M:%S}"
+
+
+def format_span(duration_ms: int) -> str:
+    """A length of time in its two largest units, for reading rather than computing.
+
+    >>> format_span(3_600_000), format_span(93_600_000), format_span(90_000), format_span(250)
+    ('1 h', '1 d 2 h', '1 min 30 s', '250 ms')
+    """
+    if duration_ms < 1000:
+        return f"{duration_ms} ms"
+    parts: list[str] = []
+    rest = duration_ms
+    for unit, size in (("d", _DAY_MS), ("h", 3_600_000), ("min", _MINUTE_MS), ("s", 1000)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])

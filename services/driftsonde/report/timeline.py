@@ -1,0 +1,193 @@
+"""What happened: the episodes on the time axis, and every signal with its evidence and what was decided on it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from driftsonde.core.control.decisions import Decision, Kind
+from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
+from driftsonde.report import svg
+from driftsonde.report.axis import TimeAxis
+from driftsonde.report.formats import format_metric, format_plural, format_time, name_of
+from driftsonde.report.results import Results
+
+SHOWN_SIGNALS = 40
+LISTED_SIGNALS = 400
+_SHOWN_DECISIONS = 12
+
+_KIND_WORDS = {
+    SignalKind.ALERT: "Alert",
+    SignalKind.RETRAIN: "Retrain",
+    SignalKind.ROLLBACK: "Roll back",
+    SignalKind.RESOLVE: "Resolved",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """All signals of one episode. `end_ms` is None while it is open."""
+
+    rule: Rule
+    segment: str
+    since_ms: int
+    end_ms: int | None
+    signals: tuple[Signal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One rule's strip above the time axis, and in words."""
+
+    name: str
+    strip: Markup
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """One step of a decision, as a line."""
+
+    step: str
+    what: str
+    when: str
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A signal as a person reads it. `evidence`: rows of (what, value, interval, threshold, n)."""
+
+    kind: str
+    word: str
+    rule: str
+    about: str
+    when: str
+    window: str
+    summary: str
+    evidence: tuple[tuple[str, ...], ...]
+    decisions: tuple[DecisionLine, ...]
+    decisions_left_out: int
+
+
+def episodes_of(signals: Sequence[Signal]) -> tuple[Episode, ...]:
+    """The episodes in the order in which they began. A rollback is asked for once and leaves nothing open."""
+    grouped: dict[str, list[Signal]] = defaultdict(list)
+    for signal in in_order(signals):
+        grouped[signal.episode].append(signal)
+    found = []
+    for group in grouped.values():
+        last = group[-1]
+        over = last.kind in (SignalKind.RESOLVE, SignalKind.ROLLBACK)
+        end_ms = last.window_end_ms if over else None
+        found.append(Episode(last.rule, last.segment, last.since_ms, end_ms, tuple(group)))
+    return tuple(sorted(found, key=lambda episode: (episode.since_ms, episode.rule, episode.segment)))
+
+
+def in_order(signals: Sequence[Signal]) -> list[Signal]:
+    """By the time at which they were due: the end of the window; a resolve comes after the rest."""
+    kinds = list(SignalKind)
+    return sorted(signals, key=lambda s: (s.window_end_ms, kinds.index(s.kind), s.rule, s.segment, s.id))
+
+
+def lanes(axis: TimeAxis, episodes: Sequence[Episode]) -> tuple[Lane, ...]:
+    """One lane a rule that spoke: a bar for each episode, a mark for each signal."""
+    return tuple(
+        _lane(axis, rule, [episode for episode in episodes if episode.rule is rule])
+        for rule in Rule
+        if any(episode.rule is rule for episode in episodes)
+    )
+
+
+def entries(results: Results) -> tuple[Entry, ...]:
+    """All signals in the order of time, at most `LISTED_SIGNALS`."""
+    by_signal: dict[str, list[Decision]] = defaultdict(list)
+    for decision in sorted(results.decisions, key=lambda d: d.timestamp_ms):
+        by_signal[decision.signal].append(decision)
+    ordered = in_order(results.signals)[:LISTED_SIGNALS]
+    return tuple(_entry(signal, by_signal.get(signal.id, [])) for signal in ordered)
+
+
+def other_decisions(results: Results) -> tuple[DecisionLine, ...]:
+    """Decisions that no listed signal led to: a person's own acts."""
+    known = {signal.id for signal in results.signals}
+    loose = [decision for decision in results.decisions if decision.signal not in known]
+    return tuple(_decision_line(decision) for decision in sorted(loose, key=lambda d: d.timestamp_ms))[:LISTED_SIGNALS]
+
+
+def _lane(axis: TimeAxis, rule: Rule, episodes: Sequence[Episode]) -> Lane:
+    marks: list[Markup] = []
+    for episode in episodes:
+        left = axis.position(episode.since_ms)
+        right = axis.position(axis.end_ms if episode.end_ms is None else episode.end_ms)
+        title = _in_words(episode)
+        marks.append(svg.rectangle(left, 3, max(right - left, 0.2), 4, f"episode {rule}", title))
+        for signal in episode.signals:
+            at = (axis.position(signal.window_end_ms), 5.0)
+            word = f"{_KIND_WORDS[signal.kind]} at {format_time(signal.window_end_ms)}"
+            marks.append(svg.dot(at, f"mark {signal.kind}", word))
+    words = "; ".join(_in_words(episode) for episode in episodes[:3])
+    if len(episodes) > 3:
+        words += f"; and {len(episodes) - 3:,} more"
+    return Lane(str(rule), svg.plot(axis.cells, f"Episodes of {rule}: {words}", marks, height=10), words)
+
+
+def _in_words(episode: Episode) -> str:
+    place = f"{episode.segment}: " if episode.segment else ""
+    if episode.rule is Rule.CANARY:
+        return f"{place}{format_time(episode.signals[-1].window_end_ms)}"
+    end = "still open" if episode.end_ms is None else f"to {format_time(episode.end_ms)}"
+    return f"{place}{format_time(episode.since_ms)} {end}"
+
+
+def _entry(signal: Signal, decisions: Sequence[Decision]) -> Entry:
+    about = f"version {signal.version}, {signal.variant}"
+    if signal.segment:
+        about += f", {signal.segment}"
+    told = [decision for decision in decisions if decision.kind is not Kind.NOTIFY]
+    deliveries = [decision for decision in decisions if decision.kind is Kind.NOTIFY]
+    lines = [_decision_line(decision) for decision in (*told, *deliveries)]
+    return Entry(
+        kind=signal.kind,
+        word=_KIND_WORDS[signal.kind],
+        rule=signal.rule,
+        about=about,
+        when=format_time(signal.window_end_ms),
+        window=f"window {format_time(signal.window_start_ms)} to {format_time(signal.window_end_ms)}",
+        summary=signal.summary,
+        evidence=tuple(_evidence(signal.evidence)),
+        decisions=tuple(lines[:_SHOWN_DECISIONS]),
+        decisions_left_out=max(0, len(lines) - _SHOWN_DECISIONS),
+    )
+
+
+def _evidence(evidence: Sequence[Evidence]) -> Iterator[tuple[str, ...]]:
+    for item in evidence:
+        of = f" of {item.column}" if item.column else ""
+        bounds = [format_metric(item.statistic, bound) for bound in (item.lower, item.upper)]
+        yield (
+            f"{name_of(item.statistic)}{of}",
+            format_metric(item.statistic, item.value),
+            format_metric(item.statistic, item.threshold),
+            " to ".join(bounds) if bounds[0] != bounds[1] else bounds[0],
+            f"{item.n:,}",
+        )
+
+
+def _decision_line(decision: Decision) -> DecisionLine:
+    detail = decision.detail
+    what = f"message to {detail.target}" if decision.kind is Kind.NOTIFY and detail.target else str(decision.kind)
+    if detail.traffic is not None:
+        what += " → " + ", ".join(f"{share.version} {share.weight:.0%}" for share in detail.traffic.split)
+    reason = detail.reason
+    if detail.attempts > 1:
+        reason += f"{'; ' if reason else ''}{format_plural(detail.attempts, 'try').replace('trys', 'tries')}"
+    return DecisionLine(
+        step=str(decision.step),
+        what=what,
+        when=format_time(decision.timestamp_ms),
+        who=decision.actor + (f", mode {decision.mode}" if decision.mode else ""),
+        reason=reason,
+    )
