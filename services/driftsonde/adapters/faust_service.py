@@ -4,20 +4,27 @@ import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 from driftsonde.adapters.faust_app import Assignment, Positions, create_app, feed, run_worker
 from driftsonde.adapters.inbox import Inbox
+from driftsonde.adapters.lag import LagMeter
+from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions, HealthServer, announce_ready
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.topics import Topic
 
 _log = logging.getLogger(__name__)
 _ASSIGNMENT = "assignment"
+
+LAG_INTERVAL_S = 5.0
 
 
 class Worker(Protocol):
@@ -28,6 +35,9 @@ class Worker(Protocol):
     async def start_positions(self, assigned: Assignment) -> Positions:
         """Called after every rebalance with all partitions of this worker; says where each starts."""
 
+    def next_offsets(self) -> Positions:
+        """The offsets that are to be taken next, for measuring the lag."""
+
     async def run(self) -> None:
         """Works until it is cancelled. An exception ends the process: what is not stored is read again."""
 
@@ -35,36 +45,62 @@ class Worker(Protocol):
         """Called once before leaving, with the consumer still a member of its group."""
 
 
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What is told about the service: its metrics, and what keeps it from being ready."""
+
+    registry: CollectorRegistry
+    metrics: Metrics
+    ready: Conditions
+
+
 def serve(
-    service: str, settings: Settings, worker: Worker, topics: Iterable[Topic], registry: CollectorRegistry
+    service: str, settings: Settings, worker: Worker, topics: Iterable[Topic], instruments: Instruments
 ) -> None:
     """Run until SIGTERM. The process exits with status 1 if the loop fails, so that a supervisor starts it anew."""
-    live, ready = Conditions(), Conditions({_ASSIGNMENT: "no partitions assigned yet"})
-    with tempfile.TemporaryDirectory() as data, HealthServer(settings.http, registry, live, ready) as health:
+    ready = instruments.ready
+    ready.fail(_ASSIGNMENT, "no partitions assigned yet")
+    meter = LagMeter(AdminClient(settings.kafka.librdkafka()), instruments.metrics)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        HealthServer(settings.http, instruments.registry, Conditions(), ready) as health,
+    ):
+        ready.when_clear(lambda: announce_ready(service, health.port))
 
         async def start_positions(assigned: Assignment) -> Positions:
             positions = await worker.start_positions(assigned)
-            if ready.problems():
-                ready.clear(_ASSIGNMENT)
-                announce_ready(service, health.port)
+            ready.clear(_ASSIGNMENT)
             return positions
 
         app = create_app(f"driftsonde-{service}", settings.kafka, Path(data), start_positions)
         feed(app, topics, worker.inbox)
 
         async def work() -> None:
-            try:
-                await worker.run()
-            except asyncio.CancelledError:
-                raise
-            except BaseException:
-                _log.exception("the loop failed; leaving")
-                os._exit(1)
+            await _or_leave(worker.run())
+
+        async def measure() -> None:
+            while True:
+                await asyncio.sleep(LAG_INTERVAL_S)
+                try:
+                    await asyncio.to_thread(meter.measure, worker.next_offsets())
+                except KafkaException as error:
+                    _log.warning("the lag is unknown", extra={"problem": str(error)})
 
         app.task(work)
+        app.task(measure)
 
         @app.on_before_shutdown.connect
         async def leave(*_: object, **__: object) -> None:
             await worker.drain()
 
         run_worker(app)
+
+
+async def _or_leave(loop: Coroutine[Any, Any, None]) -> None:
+    try:
+        await loop
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        _log.exception("the loop failed; leaving")
+        os._exit(1)

@@ -9,16 +9,17 @@ from driftsonde.adapters.avro import Codec, Undecodable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.inbox import Inbox, Incoming
 from driftsonde.adapters.metrics import Metrics
-from driftsonde.adapters.patience import decode, patiently
+from driftsonde.adapters.patience import Patience
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.positions import Position, read_positions, write_positions
 from driftsonde.adapters.publisher import Publisher
 from driftsonde.adapters.settings import JudgeSettings
 from driftsonde.adapters.topics import LABELS, PREDICTIONS, SIGNALS, SKETCHES
-from driftsonde.core.chunks import NO_TIME_MS, ChunkSketch, Kind, Progress, Source
+from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, Source
 from driftsonde.core.events import InvalidEvent
+from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
-from driftsonde.judge.pipeline import JudgePipeline, Settlement
+from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
 from driftsonde.judge.storage import JudgeStorage
 
 SERVICE = "judge"
@@ -53,6 +54,7 @@ class JudgeWorker:
     publisher: Publisher
     dead_letters: DeadLetters
     metrics: Metrics
+    patience: Patience
     inbox: Inbox
     partitions: dict[int, _Partition] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -62,8 +64,8 @@ class JudgeWorker:
         """After a rebalance: start every partition from the store, so that what another worker did is known."""
         async with self._lock:
             self.inbox.drain()
-            await patiently(self.plans.refresh)
-            known = await patiently(lambda: read_positions(self.storage.store, SERVICE))
+            await self.patience.until_done(self.plans.refresh)
+            known = await self.patience.until_done(lambda: read_positions(self.storage.store, SERVICE))
             sources = await asyncio.to_thread(self._sources)
             self.partitions = {}
             for topic, number in sorted(assigned):
@@ -73,7 +75,11 @@ class JudgeWorker:
                 )
                 self.partitions[number] = _Partition(pipeline, start, start)
                 await self._load_models(number)
-            return {(SKETCHES.name, number): part.next_offset for number, part in self.partitions.items()}
+            return self.next_offsets()
+
+    def next_offsets(self) -> Mapping[tuple[str, int], int]:
+        """The offsets that are to be taken next."""
+        return {(SKETCHES.name, number): part.next_offset for number, part in self.partitions.items()}
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -103,7 +109,7 @@ class JudgeWorker:
             if partition is not None and incoming.offset >= partition.next_offset:
                 await self._take(partition, incoming)
         if self._due("settle", self.settings.settle_interval_ms / 1000):
-            if self._due("refresh", _REFRESH_S) and await patiently(self.plans.refresh):
+            if self._due("refresh", _REFRESH_S) and await self.patience.until_done(self.plans.refresh):
                 for number in self.partitions:
                     await self._load_models(number)
             for number, partition in self.partitions.items():
@@ -122,14 +128,14 @@ class JudgeWorker:
     async def _load_model(self, pipeline: JudgePipeline[int], model: str) -> None:
         plan = self.plans.plan(model, "")
         window_ms = plan.spec.window_ms if plan else 0
-        state, windows = await patiently(lambda: self.storage.read_model(model, window_ms))
+        state, windows = await self.patience.until_done(lambda: self.storage.read_model(model, window_ms))
         pipeline.load_model(model, state, windows)
 
     async def _take(self, partition: _Partition, incoming: Incoming) -> None:
         partition.next_offset = incoming.offset + 1
         self.metrics.events_consumed.labels(SKETCHES.name).inc()
         try:
-            event = await decode(self.codec, incoming.value or b"")
+            event = await self.patience.decode(self.codec, incoming.value or b"")
         except (Undecodable, InvalidEvent) as error:
             await self._reject(incoming, str(error))
             return
@@ -147,11 +153,13 @@ class JudgeWorker:
     async def _take_sketch(self, partition: _Partition, incoming: Incoming, sketch: ChunkSketch) -> None:
         pipeline = partition.pipeline
         if sketch.key.model not in pipeline.models:
-            await patiently(self.plans.refresh)
+            await self.patience.until_done(self.plans.refresh)
             await self._load_model(pipeline, sketch.key.model)
         needed = pipeline.needs(sketch)
         if needed is not None:
-            pipeline.load_window(needed, await patiently(lambda: self.storage.read_window(needed)))
+            pipeline.load_window(
+                needed, await self.patience.until_done(lambda: self.storage.read_window(needed))
+            )
         partition.open[incoming.offset] = incoming
         pipeline.take(sketch, incoming.offset)
 
@@ -179,21 +187,33 @@ class JudgeWorker:
         position = partition.position
         if position > partition.stored:
             rows = [Position(SKETCHES.name, number, position, NO_TIME_MS)]
-            await patiently(lambda: write_positions(self.storage.store, SERVICE, rows))
+            await self.patience.until_done(lambda: write_positions(self.storage.store, SERVICE, rows))
             partition.stored = position
 
     async def _carry_out(self, settlement: Settlement[int]) -> None:
-        rows = await patiently(lambda: self.storage.write_reports(settlement.reports, settlement.as_judged))
+        rows = await self.patience.until_done(
+            lambda: self.storage.write_reports(settlement.reports, settlement.as_judged)
+        )
         self.metrics.sink_rows.labels("metrics").inc(rows)
         for signal in settlement.signals:
             self.publisher.send(SIGNALS.name, signal.model.encode(), self.codec.encode(signal))
             self.metrics.signals.labels(signal.kind.value).inc()
         if settlement.signals:
             await self.publisher.flush()
-        await patiently(lambda: self.storage.write_windows(settlement.windows))
-        await patiently(lambda: self.storage.write_states(settlement.states))
+        await self.patience.until_done(lambda: self.storage.write_windows(settlement.windows))
+        await self.patience.until_done(lambda: self.storage.write_states(settlement.states))
         for report in settlement.as_judged:
-            self.metrics.windows_judged.labels(report.key.model).inc()
+            self._count(report)
+
+    def _count(self, report: WindowReport) -> None:
+        """A window that has been judged, in the metrics."""
+        model = report.key.model
+        self.metrics.windows_judged.labels(model).inc()
+        for metric in report.metrics:
+            if metric.breached:
+                self.metrics.verdict_breaches.labels(model, RULE_OF[metric.name].value).inc()
+            if metric.name == "label_coverage" and report.key.segment == WHOLE:
+                self.metrics.label_coverage_ratio.labels(model).set(metric.value)
 
     def _measure(self) -> None:
         windows = sum(len(m.windows) for p in self.partitions.values() for m in p.pipeline.models.values())

@@ -7,13 +7,15 @@ from driftsonde import __version__
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.dead_letters import DeadLetters
-from driftsonde.adapters.faust_service import serve
+from driftsonde.adapters.faust_service import Instruments, serve
 from driftsonde.adapters.inbox import Inbox
 from driftsonde.adapters.kafka import CompactedReader, producer_config
 from driftsonde.adapters.metrics import create_metrics
+from driftsonde.adapters.patience import Patience
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.publisher import Publisher
 from driftsonde.adapters.schema_registry import ConfluentRegistry
+from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.topics import LABELS, MODELS, PREDICTIONS
 from driftsonde.adapters.wire_events import EVENT_TYPES
@@ -30,15 +32,17 @@ def run(settings: Settings) -> None:
     registry = CollectorRegistry()
     schema_registry = ConfluentRegistry(settings.registry.url) if settings.registry.url else None
     codec = Codec((*EVENT_TYPES, *SKETCH_TYPES, MODEL_RECORD), schema_registry)
-    producer = Producer(producer_config(settings.kafka))
+    metrics = create_metrics(registry, SERVICE, __version__)
+    ready = Conditions()
     worker = SketcherWorker(
         settings=settings.sketcher,
         store=Store(settings.clickhouse),
         plans=PlanBook(CompactedReader(settings.kafka, MODELS), codec),
         codec=codec,
-        publisher=Publisher(producer),
+        publisher=Publisher(Producer(producer_config(settings.kafka))),
         dead_letters=DeadLetters(Producer(producer_config(settings.kafka)), SERVICE),
-        metrics=create_metrics(registry, SERVICE, __version__),
+        metrics=metrics,
+        patience=Patience(ready, metrics),
         inbox=Inbox(INBOX_BYTES),
     )
-    serve(SERVICE, settings, worker, (PREDICTIONS, LABELS), registry)
+    serve(SERVICE, settings, worker, (PREDICTIONS, LABELS), Instruments(registry, metrics, ready))

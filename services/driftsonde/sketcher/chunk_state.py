@@ -1,9 +1,12 @@
 """The open chunk of one partition: cumulative sketches, what of them is still to be sent, and the event time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from driftsonde.core.chunks import NO_TIME_MS, ChunkSketch, Progress, SketchKey, Source
+from driftsonde.core.events import Floats
 from driftsonde.core.sketch import Sketch, add
 
 
@@ -41,12 +44,26 @@ class ChunkState:
         """Whether the position has moved since the last flush."""
         return self.position != self._flushed
 
+    def sums(self, key: SketchKey, size: int) -> Floats:
+        """The sums of the key in the open chunk so far, float64[size]."""
+        known = self._sketches.get(key)
+        return known.sums if known else np.zeros(size)
+
     def merge(self, sketches: Mapping[SketchKey, Sketch]) -> None:
-        """Add what newer messages of the open chunk hold; sums are added in the order of the calls."""
+        """Add what one newer message of the open chunk holds; sums are added in the order of the calls."""
         for key, sketch in sketches.items():
             known = self._sketches.get(key)
-            self._sketches[key] = add(known, sketch) if known else sketch
-            self._changed.add(key)
+            self._put(key, add(known, sketch) if known else sketch)
+
+    def extend(self, sketches: Mapping[SketchKey, Sketch]) -> None:
+        """Add what several newer messages hold, in sketches whose sums have gone on from `sums`."""
+        for key, sketch in sketches.items():
+            known = self._sketches.get(key)
+            self._put(key, replace(add(known, sketch), sums=sketch.sums) if known else sketch)
+
+    def _put(self, key: SketchKey, sketch: Sketch) -> None:
+        self._sketches[key] = sketch
+        self._changed.add(key)
 
     def observe(self, event_time_ms: int) -> None:
         """Event time never goes back."""

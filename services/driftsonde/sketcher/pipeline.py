@@ -83,11 +83,11 @@ class Found:
 class Tally:
     """Running totals of one partition for the metrics."""
 
-    rows: int = 0
     late_rows: int = 0
-    labels: int = 0
-    matched: int = 0
+    matched_in_memory: int = 0
+    matched_in_store: int = 0
     unmatched: int = 0
+    delays_ms: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -225,7 +225,7 @@ class PartitionPipeline:
             plan = self._plan(stream)
             batches = [batch for _, batch, _ in parts]
             slices = [plan.slicing.codes(batch) for batch in batches]
-            self.predictions.merge(self._sketch_inputs(stream, plan, parts, slices))
+            self.predictions.extend(self._sketch_inputs(stream, plan, parts, slices))
             for (message, batch, before_ms), codes in zip(parts, slices, strict=True):
                 self.index.add(message.offset, entries_of(stream, plan, batch, before_ms, codes))
 
@@ -241,12 +241,12 @@ class PartitionPipeline:
         before = np.repeat([before_ms for *_, before_ms in parts], [len(batch.ids) for batch in batches])
         windows = times - times % plan.spec.window_ms
         late = (windows + plan.spec.window_ms + plan.spec.lateness_ms <= before).astype(np.int64)
-        self.tally.rows += len(times)
         self.tally.late_rows += int(late.sum())
         template = key_template(stream.model, stream.version, stream.variant, Kind.INPUTS, plan.baseline_id)
         by_column = [np.concatenate(column) for column in zip(*slices, strict=True)]
         groups = group_rows(template, plan.slicing.labels, by_column, windows, late)
-        sketches = sketch_rows(plan.inputs, batches, groups.members, len(groups.keys))
+        sums = np.stack([self.predictions.sums(key, plan.inputs.sums) for key in groups.keys])
+        sketches = sketch_rows(plan.inputs, batches, groups.members, sums)
         return dict(zip(groups.keys, sketches, strict=True))
 
     def _join(self, labels: LabelBatch, found: Found) -> list[Joined]:
@@ -264,10 +264,13 @@ class PartitionPipeline:
             labels.ids, values.tolist(), labels.timestamps_ms.tolist(), strict=True
         ):
             hot = self.index.find(labels.model, prediction_id)
-            places = [(e, row) for e, row in hot if e.arrived_ms < gate_ms] or stored.get(prediction_id, [])
-            self.tally.labels += 1
-            self.tally.matched += bool(places)
-            self.tally.unmatched += not places
+            places = [(e, row) for e, row in hot if e.arrived_ms < gate_ms]
+            if places:
+                self.tally.matched_in_memory += 1
+            elif places := stored.get(prediction_id, []):
+                self.tally.matched_in_store += 1
+            else:
+                self.tally.unmatched += 1
             if not np.isnan(value):
                 pairs.extend((entries, row, value, time_ms) for entries, row in places)
         return apply_labels(pairs)
@@ -286,6 +289,7 @@ class PartitionPipeline:
             signs=joined.signs,
         )
         stream = joined.stream
+        self.tally.delays_ms.extend(outcomes.delays_ms[outcomes.signs > 0].tolist())
         template = key_template(stream.model, stream.version, stream.variant, Kind.OUTCOMES, "")
         groups = group_rows(template, plan.slicing.labels, list(joined.slices), windows, late)
         result: dict[SketchKey, Sketch] = {}

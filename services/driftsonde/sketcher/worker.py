@@ -1,9 +1,8 @@
 """The sketcher's loop: messages from the inbox through the pipelines, what comes out to Kafka, positions to the store."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftsonde.adapters.avro import Codec, Undecodable
@@ -11,7 +10,7 @@ from driftsonde.adapters.clickhouse import Backoff, Store, StoreUnavailable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.inbox import Inbox, Incoming
 from driftsonde.adapters.metrics import Metrics
-from driftsonde.adapters.patience import decode, patiently
+from driftsonde.adapters.patience import Patience
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.positions import Position, read_positions, write_positions
 from driftsonde.adapters.publisher import Publisher
@@ -33,8 +32,6 @@ FINISHED_BOUND = 4_096
 _PAUSE_S = 0.02
 _REFRESH_S = 2.0
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(slots=True)
 class SketcherWorker:
@@ -47,6 +44,7 @@ class SketcherWorker:
     publisher: Publisher
     dead_letters: DeadLetters
     metrics: Metrics
+    patience: Patience
     inbox: Inbox
     pipelines: dict[int, PartitionPipeline] = field(default_factory=dict)
     _held: dict[Source, list[Incoming]] = field(default_factory=dict)
@@ -55,7 +53,7 @@ class SketcherWorker:
     _arrived_s: dict[Source, float] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _due_s: dict[str, float] = field(default_factory=dict)
-    _outage_delays_s: Iterable[float] | None = None
+    _outage_delays_s: Iterator[float] | None = None
 
     async def start_positions(self, assigned: frozenset[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         """After a rebalance: drop what went to others, start what is new where the store says it stands, and go on
@@ -71,15 +69,20 @@ class SketcherWorker:
             new = partitions - self.pipelines.keys()
             if new:
                 await self._refresh_plans()
-                known = await patiently(lambda: read_positions(self.store, SERVICE))
+                known = await self.patience.until_done(lambda: read_positions(self.store, SERVICE))
                 for partition in sorted(new):
                     self.pipelines[partition] = self._pipeline(partition, known)
             bound = max(1, self.settings.join_index_rows // max(1, len(partitions)))
-            starts: dict[tuple[str, int], int] = {}
-            for partition, pipeline in self.pipelines.items():
+            for pipeline in self.pipelines.values():
                 pipeline.index.bound = bound
-                starts[PREDICTIONS.name, partition], starts[LABELS.name, partition] = pipeline.next_offsets
-            return starts
+            return self.next_offsets()
+
+    def next_offsets(self) -> Mapping[tuple[str, int], int]:
+        """The offsets that are to be taken next."""
+        offsets: dict[tuple[str, int], int] = {}
+        for partition, pipeline in self.pipelines.items():
+            offsets[PREDICTIONS.name, partition], offsets[LABELS.name, partition] = pipeline.next_offsets
+        return offsets
 
     async def run(self) -> None:
         """Work until cancelled; then send what is open, so that the judge has it before the restart."""
@@ -192,7 +195,7 @@ class SketcherWorker:
     async def _decode(self, incoming: Incoming) -> Message | None:
         expected = PredictionBatch if incoming.topic == PREDICTIONS.name else LabelBatch
         try:
-            event = await decode(self.codec, incoming.value or b"")
+            event = await self.patience.decode(self.codec, incoming.value or b"")
         except Undecodable as error:
             self._reject(incoming, Failure("decode", error.reason, str(error)))
             return None
@@ -224,7 +227,7 @@ class SketcherWorker:
             await self._refresh_plans()
 
     async def _refresh_plans(self) -> None:
-        await patiently(self.plans.refresh)
+        await self.patience.until_done(self.plans.refresh)
 
     def _advance_labels(self, partition: int, pipeline: PartitionPipeline) -> list[Emission]:
         """Join the labels whose time has come; one that needs the store holds up those behind it."""
@@ -248,7 +251,9 @@ class SketcherWorker:
         topics = (PREDICTIONS.name, LABELS.name)
         while True:
             try:
-                return await patiently(lambda: look_up(self.store, lookup, self.plans.plan, topics))
+                return await self.patience.until_done(
+                    lambda: look_up(self.store, lookup, self.plans.plan, topics)
+                )
             except NotArchivedYet:
                 await asyncio.sleep(0.25)
 
@@ -294,10 +299,11 @@ class SketcherWorker:
             await asyncio.to_thread(write_positions, self.store, SERVICE, positions)
         except StoreUnavailable as error:
             self._outage_delays_s = self._outage_delays_s or Backoff().delays_s()
-            delay_s = next(iter(self._outage_delays_s))
+            delay_s = next(self._outage_delays_s)
             self._due_s["settle"] = time.monotonic() + delay_s
-            _log.warning("store unavailable", extra={"problem": str(error), "retry_in_s": delay_s})
+            self.patience.note_outage(error, delay_s)
             return
+        self.patience.note_recovery()
         self._outage_delays_s = None
         del self._finished[: len(finished)]
         for position in positions:
@@ -331,8 +337,11 @@ class SketcherWorker:
         for pipeline in self.pipelines.values():
             tally, pipeline.tally = pipeline.tally, type(pipeline.tally)()
             self.metrics.late_rows.labels(PREDICTIONS.name).inc(tally.late_rows)
-            self.metrics.labels_matched.labels("all").inc(tally.matched)
+            self.metrics.labels_matched.labels("memory").inc(tally.matched_in_memory)
+            self.metrics.labels_matched.labels("store").inc(tally.matched_in_store)
             self.metrics.labels_unmatched.inc(tally.unmatched)
+            for delay_ms in tally.delays_ms:
+                self.metrics.label_delay_seconds.observe(delay_ms / 1000)
             for state in (pipeline.predictions, pipeline.labels):
                 gauge = self.metrics.watermark_timestamp.labels(state.source.topic, state.source.partition)
                 gauge.set(max(0, state.event_time_ms) / 1000)
