@@ -15,6 +15,7 @@ from driftsonde.adapters.webhook import Sender, parse_secret
 from driftsonde.controller.config import Endpoint
 from driftsonde.controller.delivery import Deliveries, Delivery
 from driftsonde.core.control.inputs import Outcome
+from driftsonde.core.control.retry import Answer
 from driftsonde.core.control.state import Effect, State
 from driftsonde.core.signals import SignalKind
 
@@ -35,6 +36,7 @@ class Run:
     max_pending: int = 100
     allow: frozenset[str] = frozenset({"127.0.0.1"})
     timeout_s: float = 5.0
+    sender: type[Sender] = Sender
     outcomes: list[Outcome] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     _came: threading.Condition = field(default_factory=threading.Condition)
@@ -42,7 +44,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.deliveries = Deliveries(
-            sender=lambda: Sender(self.allow, total_timeout_s=self.timeout_s),
+            sender=lambda: self.sender(self.allow, total_timeout_s=self.timeout_s),
             endpoints=(Endpoint("oncall", self.receiver.url, (parse_secret(SECRET),)),),
             delays_ms=self.delays_ms,
             randomness=lambda: 0.5,
@@ -205,6 +207,22 @@ def test_the_inside_is_refused_at_the_time_of_sending(receiver: Receiver) -> Non
     run.deliveries.stop()
     assert "allow-list" in outcome.problem
     assert receiver.received == []
+
+
+def test_a_defect_costs_one_message_and_not_the_lane(receiver: Receiver) -> None:
+    class Defective(Sender):
+        async def send(self, url_text: str, keys: tuple[bytes, ...], message_id: str, body: bytes) -> Answer:
+            if message_id == "id1":
+                raise KeyError("defect")
+            return await Sender.send(self, url_text, keys, message_id, body)
+
+    run = Run(receiver, sender=Defective).start()
+    run.offer(1, "a")
+    run.offer(2, "a")
+    first, second = run.wait(2)
+    run.deliveries.stop()
+    assert (first.problem, second.problem) == ("KeyError: 'defect'", "")
+    assert [message.id for message in receiver.received] == ["id2"]
 
 
 def test_nobody_listens(receiver: Receiver) -> None:

@@ -112,7 +112,12 @@ class Deliveries:
     async def _run_lane(self, lanes: _Lanes, lane: str) -> None:
         waiting = lanes.lanes[lane]
         while waiting:
-            outcome = await self._deliver(lanes, waiting[0])
+            try:
+                outcome = await self._deliver(lanes, waiting[0])
+            except Exception as error:
+                # A defect of ours costs this message, and says so; it must not stop the lane.
+                _log.exception("delivery failed", extra={"endpoint": lanes.endpoint.name})
+                outcome = Outcome(waiting[0].effect, f"{type(error).__name__}: {error}", 0)
             waiting.popleft()
             with self._lock:
                 lanes.count -= 1
