@@ -4,13 +4,15 @@ import tempfile
 from pathlib import Path
 
 import click
+import httpx
 from rich.console import Console
 
 from driftsonde.commands.errors import BadInput, Failed, end_on_sigterm, world_failures
-from driftsonde.standalone.child import ChildFailed
 from driftsonde.standalone.demo.data import InvalidData, read_rows, shuttle_file
 from driftsonde.standalone.demo.run import run
 from driftsonde.standalone.demo.story import MIN_ROWS
+
+_PLAIN_WIDTH = 140
 
 
 @click.command()
@@ -46,10 +48,12 @@ def demo(as_json: bool, keep: bool, data: Path | None, out: Path | None) -> None
         raise BadInput(f"{out}: is not empty")
     directory = out or Path(tempfile.mkdtemp(prefix="driftsonde-demo-"))
     console = Console(stderr=as_json, highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
     try:
         with world_failures():
             ok = run(rows, path.name, directory, console, keep=keep, as_json=as_json)
-    except (ChildFailed, RuntimeError) as error:
+    except (RuntimeError, httpx.HTTPError) as error:
         raise Failed(f"{error}; the logs are in {directory / 'logs'}") from error
     if not ok:
         raise Failed(f"not everything that should have happened did; the logs are in {directory / 'logs'}")
