@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import pytest
 from prometheus_client import CollectorRegistry
-from receiver import SECRET, Received, Receiver
 
 from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
 from driftsonde.adapters.metrics import create_metrics
@@ -19,6 +18,7 @@ from driftsonde.core.control.inputs import Approval, Unknown
 from driftsonde.core.control.state import State, fold, with_traffic
 from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import SignalKind
+from webhook_receiver import SECRET, Received, Receiver
 
 pytestmark = pytest.mark.io
 

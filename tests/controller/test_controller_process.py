@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import Producer
-from receiver import SECRET, Received, Receiver
 
 from control_examples import CANARY_SPLIT, canary_rollback, signal
 from driftsonde.adapters import topics
@@ -30,6 +29,7 @@ from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Signal, SignalKind
 from driftsonde.core.spec import ActionPolicy, Mode, ModelSpec, Policy, Task
+from webhook_receiver import SECRET, Received, Receiver
 
 pytestmark = pytest.mark.io
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import pytest
 from prometheus_client import CollectorRegistry
-from receiver import SECRET, Received, Receiver
 
 from control_examples import after, setting, signal
 from driftsonde.adapters.metrics import create_metrics
@@ -18,6 +17,7 @@ from driftsonde.core.control.inputs import Outcome
 from driftsonde.core.control.retry import Answer
 from driftsonde.core.control.state import Effect, State
 from driftsonde.core.signals import SignalKind
+from webhook_receiver import SECRET, Answering, Received, Receiver
 
 pytestmark = pytest.mark.io
 
@@ -85,7 +85,7 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-def statuses(*sequence: int, headers: Mapping[str, str] | None = None) -> "object":
+def statuses(*sequence: int, headers: Mapping[str, str] | None = None) -> Answering:
     """An answer that goes through these statuses, then stays at the last."""
     left = list(sequence)
 
@@ -110,7 +110,7 @@ def test_a_signed_message_arrives(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("status", [302, 400, 404, 500, 503])
 def test_a_failure_is_tried_again_under_the_same_id(receiver: Receiver, status: int) -> None:
-    receiver.answer = statuses(status, status, 200, headers={"location": receiver.url})  # type: ignore[assignment]
+    receiver.answer = statuses(status, status, 200, headers={"location": receiver.url})
     run = Run(receiver).start()
     run.offer(1)
     (outcome,) = run.wait(1)
@@ -124,7 +124,7 @@ def test_a_failure_is_tried_again_under_the_same_id(receiver: Receiver, status: 
 
 
 def test_after_the_last_try_it_has_failed(receiver: Receiver) -> None:
-    receiver.answer = statuses(500)  # type: ignore[assignment]
+    receiver.answer = statuses(500)
     run = Run(receiver).start()
     run.offer(1)
     (outcome,) = run.wait(1)
@@ -134,7 +134,7 @@ def test_after_the_last_try_it_has_failed(receiver: Receiver) -> None:
 
 
 def test_gone_disables_the_endpoint(receiver: Receiver) -> None:
-    receiver.answer = statuses(410)  # type: ignore[assignment]
+    receiver.answer = statuses(410)
     run = Run(receiver).start()
     run.offer(1)
     run.wait(1)
@@ -147,7 +147,7 @@ def test_gone_disables_the_endpoint(receiver: Receiver) -> None:
 
 
 def test_retry_after_pauses_the_whole_endpoint(receiver: Receiver) -> None:
-    receiver.answer = statuses(429, 200, headers={"retry-after": "1"})  # type: ignore[assignment]
+    receiver.answer = statuses(429, 200, headers={"retry-after": "1"})
     run = Run(receiver).start()
     started_s = time.monotonic()
     run.offer(1)
@@ -175,7 +175,7 @@ def test_order_within_an_incident_and_none_between(receiver: Receiver) -> None:
 
 
 def test_a_dead_endpoint_takes_no_more_than_the_bound(receiver: Receiver) -> None:
-    receiver.answer = statuses(500)  # type: ignore[assignment]
+    receiver.answer = statuses(500)
     run = Run(receiver, delays_ms=(60_000,), max_pending=3).start()
     assert [run.offer(number) for number in range(5)] == [True, True, True, False, False]
     started_s = time.monotonic()

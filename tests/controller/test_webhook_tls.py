@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from receiver import SECRET
 
 from driftsonde.adapters.webhook import Sender, parse_secret
 from driftsonde.core.control.retry import Answer
+from webhook_receiver import SECRET
 
 OPENSSL = shutil.which("openssl")
 pytestmark = [pytest.mark.io, pytest.mark.skipif(OPENSSL is None, reason="openssl makes the certificate")]

@@ -30,11 +30,14 @@ class Received:
         standardwebhooks.Webhook(secret).verify(self.raw, dict(self.headers))
 
 
+Answering = Callable[[Received], tuple[int, Mapping[str, str]]]
+
+
 @dataclass(slots=True)
 class Receiver:
     """`answer` gives status and headers for each message; it may block."""
 
-    answer: Callable[[Received], tuple[int, Mapping[str, str]]] = lambda _: (200, {})
+    answer: Answering = lambda _: (200, {})
     received: list[Received] = field(default_factory=list)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
     _server: ThreadingHTTPServer = field(init=False)

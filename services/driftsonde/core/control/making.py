@@ -1,0 +1,93 @@
+"""How decisions are made: the first step, the later ones, what they ask for, and who is told."""
+
+from dataclasses import replace
+
+from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
+from driftsonde.core.control.incidents import incident_id
+from driftsonde.core.control.inputs import Setting
+from driftsonde.core.control.policy import retrain_obstacle, rollback_obstacle
+from driftsonde.core.control.routing import recipients
+from driftsonde.core.control.state import ModelState
+from driftsonde.core.control.traffic import Traffic, without_version
+from driftsonde.core.signals import Signal, SignalKind, derive_id
+from driftsonde.core.spec import Mode
+
+
+def id_of_decision(signal: Signal) -> str:
+    """The id of the decision that a signal leads to."""
+    return derive_id("decision", signal.id)
+
+
+def about(
+    signal: Signal, taken: Step, now_ms: int, setting: Setting, detail: Detail, mode: Mode | None = None
+) -> Decision:
+    """The first step of the decision that a signal leads to."""
+    decision = Decision(
+        id=id_of_decision(signal),
+        step=taken,
+        kind=Kind(signal.kind.value),
+        model=signal.model,
+        version=signal.version,
+        incident=incident_id(signal),
+        signal=signal.id,
+        mode=mode,
+        actor=CONTROLLER,
+        policy=setting.governance(signal.model).fingerprint,
+        timestamp_ms=now_ms,
+        detail=detail,
+    )
+    quiet = detail.change is Change.NONE
+    return decision if quiet else told(decision, setting)
+
+
+def next_step(
+    before: Decision, taken: Step, actor: str, reason: str, now_ms: int, setting: Setting, attempts: int = 0
+) -> Decision:
+    """A later step of a decision."""
+    decision = Decision(
+        id=before.id,
+        step=taken,
+        kind=before.kind,
+        model=before.model,
+        version=before.version,
+        incident=before.incident,
+        signal=before.signal,
+        mode=before.mode,
+        actor=actor,
+        policy=before.policy,
+        timestamp_ms=now_ms,
+        detail=Detail(reason=reason, attempts=attempts),
+    )
+    return told(decision, setting)
+
+
+def expired(proposal: Decision, now_ms: int, setting: Setting) -> Decision:
+    return next_step(proposal, Step.EXPIRED, CONTROLLER, "nobody answered in time", now_ms, setting)
+
+
+def with_action(decision: Decision, model: ModelState, signal: Signal, setting: Setting) -> Decision:
+    if signal.kind is SignalKind.RETRAIN:
+        return replace(decision, detail=replace(decision.detail, action=Action.RETRAIN))
+    assert model.traffic is not None, "an obstacle otherwise"
+    split = without_version(model.traffic.split, signal.version)
+    traffic = Traffic(model.model, split, model.traffic.revision + 1, decision.id)
+    return replace(decision, detail=replace(decision.detail, action=Action.TRAFFIC, traffic=traffic))
+
+
+def obstacle_to(model: ModelState, signal: Signal, event_ms: int, setting: Setting, but: str = "") -> str:
+    """Why what the signal asks for can't be done now. The proposal `but` itself is none."""
+    if signal.kind is SignalKind.ROLLBACK:
+        return rollback_obstacle(model.traffic, signal)
+    others = (entry.id for entry in model.proposals() if entry.kind is Kind.RETRAIN and entry.id != but)
+    return retrain_obstacle(
+        event_ms,
+        model.last_retraining_ms,
+        next(others, ""),
+        setting.governance(signal.model).actions,
+        setting.retrain_configured,
+    )
+
+
+def told(decision: Decision, setting: Setting) -> Decision:
+    names = recipients(setting.routes, decision.model, decision.kind, decision.detail.change)
+    return replace(decision, detail=replace(decision.detail, recipients=names))
