@@ -28,6 +28,7 @@ from driftsonde.core.events import (
 )
 from driftsonde.core.grid import cell_starts, cells_of, quantile_edges
 from driftsonde.core.inputs import layout_of, sketch_rows
+from driftsonde.core.outcomes import classes_of
 from driftsonde.core.plan import target_values
 from driftsonde.core.spec import ModelSpec, Task
 
@@ -146,7 +147,7 @@ def _counted(baseline: Baseline, rows: ReferenceRows) -> tuple[Reference, ...]:
         rows.columns,
     )
     layout = layout_of(baseline)
-    sketch = sketch_rows(layout, [batch], [np.zeros(count, dtype=np.int32)], 1)[0]
+    sketch = sketch_rows(layout, [batch], [np.zeros(count, dtype=np.int32)], np.zeros((1, layout.sums)))[0]
     counted: list[Reference] = []
     numeric = 0
     for reference, offset in zip(layout.references, layout.offsets, strict=True):
@@ -176,16 +177,19 @@ def _slices(columns: Sequence[Column], name: str) -> tuple[str, ...]:
 
 
 def _performance(spec: ModelSpec, rows: ReferenceRows) -> Performance | None:
-    """The headline metric over the rows that have both a prediction and a label; None if there is no such row."""
+    """The headline metric over the rows that have both a prediction and a label; None if there is no such row, or
+    if the classes are not known."""
     predicted = next((column for column in rows.columns if column.role is Role.PREDICTION), None)
     if predicted is None or rows.labels is None:
         return None
     predictions, labels = target_values(spec, predicted), target_values(spec, rows.labels)
     known = ~(np.isnan(predictions) | np.isnan(labels))
     n = int(known.sum())
-    if n == 0:
+    if n == 0 or (spec.task is Task.MULTICLASS and not spec.classes):
         return None
     if spec.task is Task.REGRESSION:
         error = predictions[known] - labels[known]
         return Performance("rmse", float(np.sqrt(np.mean(error * error))), n)
-    return Performance("accuracy", float(np.mean(predictions[known] == labels[known])), n)
+    # As in outcomes: a value outside the classes is never right.
+    right = (predictions == labels) & (labels < len(classes_of(spec)))
+    return Performance("accuracy", float(np.mean(right[known])), n)

@@ -39,17 +39,20 @@ def quantile_edges(cells: Ints, counts: Ints, bins: int) -> Floats:
     """At most `bins` bins of about equal counts: their edges, ascending, float64 of 2 to bins + 1 entries.
 
     `cells` are distinct and ascending, `counts` says how many rows each holds. The first edge is the start of the
-    first cell, the last one the end of the last cell, so every counted row lies inside. A value with many rows gets a
-    bin of its own; a constant column gets one bin.
+    first cell, the last one the end of the last cell, so every counted row lies inside; beyond the largest floats it
+    is infinite. An edge is put before or after the cell that a quantile falls into, whichever is nearer, so a value with
+    at least the rows of two bins gets a bin of its own; a constant column gets one bin.
 
-    >>> quantile_edges(cells_of(np.array([0.0, 1.0])), np.array([90, 10]), bins=10).tolist()
-    [0.0, 1.0, 1.000244140625]
+    >>> quantile_edges(cells_of(np.array([-1.0, 0.0, 1.0])), np.array([5, 90, 5]), bins=10)[1:3].tolist()
+    [0.0, 1.0]
     """
     if len(cells) == 0:
         raise ValueError("cells: is empty; edges need at least one value")
     below = np.cumsum(counts) - counts
     targets = np.arange(1, bins) * (counts.sum() / bins)
-    starts = np.unique(np.searchsorted(below, targets, side="left"))
+    inside = np.searchsorted(below, targets, side="right") - 1
+    before = targets - below[inside]
+    starts = np.unique(np.where(2 * before <= counts[inside], inside, inside + 1))
     starts = starts[(starts > 0) & (starts < len(cells))]
     chosen = np.concatenate([cells[:1], cells[starts], cells[-1:] + 1])
     return cell_starts(chosen)

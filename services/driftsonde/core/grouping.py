@@ -55,9 +55,11 @@ class Slicing:
 
 
 def slicing_of(spec: ModelSpec, baseline: Baseline | None) -> Slicing:
-    """Slices come from the baseline; a segment column that it does not list has the one slice "(other)"."""
+    """Slices come from the baseline; a segment column that it does not list has the one slice "(other)". A value that
+    is called so joins the others, for two slices of one name would be one."""
     known = dict(baseline.segments) if baseline else {}
-    return Slicing(spec.segments, tuple(known.get(column, ()) for column in spec.segments))
+    values = (known.get(column, ()) for column in spec.segments)
+    return Slicing(spec.segments, tuple(tuple(v for v in listed if v != OTHER) for listed in values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,9 @@ def group_rows(
     return Groups(tuple(keys), tuple(members))
 
 
-def key_template(model: str, version: str, variant: Variant, kind: Kind, baseline: str) -> SketchKey:
+def key_template(model: str, version: str, variant: Variant, kind: Kind, layout: str) -> SketchKey:
     """A key whose segment, window and lateness are still to be filled in."""
-    return SketchKey(model, version, variant, WHOLE, 0, kind, late=False, baseline=baseline)
+    return SketchKey(model, version, variant, WHOLE, 0, kind, late=False, layout=layout)
 
 
 def _key(template: SketchKey, window_ms: int, late: bool, segment: str) -> SketchKey:
@@ -103,5 +105,5 @@ def _key(template: SketchKey, window_ms: int, late: bool, segment: str) -> Sketc
         window_ms,
         template.kind,
         late,
-        template.baseline,
+        template.layout,
     )

@@ -79,15 +79,17 @@ def bins_of(reference: Reference, column: Column | None, rows: int) -> Codes:
 
 
 def sketch_rows(
-    layout: InputsLayout, batches: Sequence[PredictionBatch], members: Sequence[Codes], groups: int
+    layout: InputsLayout, batches: Sequence[PredictionBatch], members: Sequence[Codes], sums: Floats
 ) -> list[Sketch]:
-    """One sketch for each of `groups` groups of rows; `members` (several int32[rows] over the batches' rows, in
-    order) are the groups of each row, -1 for none: a row may be in several groups, one from each array. The batches
-    have passed `check_columns`.
+    """One sketch for each group of rows; `members` (several int32[rows] over the batches' rows, in order) are the
+    groups of each row, -1 for none: a row may be in several groups, one from each array. The batches have passed
+    `check_columns`.
 
-    Sums are added within each message and then message after message, so that they do not depend on how many
-    messages are folded at once.
+    `sums` is float64[groups, layout.sums]: what earlier messages came to (zeros where there are none), from where the
+    sketches' sums go on. They are added within each message and then message after message, so they do not depend on
+    how many messages are folded at once.
     """
+    groups = len(sums)
     message = np.repeat(np.arange(len(batches)), [len(batch.ids) for batch in batches])
     columns = [_by_name(batch) for batch in batches]
     member = np.concatenate(members)
@@ -95,7 +97,7 @@ def sketch_rows(
     member = member[member >= 0]
     counts = np.zeros((groups, layout.bins), dtype=np.int64)
     counts[:, 0] = np.bincount(member, minlength=groups)
-    sums = np.zeros((groups, layout.sums))
+    sums = sums.copy()
     extremes = np.full((2, groups, len(layout.numeric)), np.inf)
     unseen: list[list[Unseen]] = [[] for _ in range(groups)]
     place = 0
@@ -109,7 +111,7 @@ def sketch_rows(
         if isinstance(reference, NumericReference):
             values = _values(found, lengths)
             pair = slice(2 * place, 2 * place + 2)
-            sums[:, pair] = _moments(values, message, rows, member, len(batches), groups)
+            _add_moments(values, message, rows, member, sums[:, pair])
             _extremes(values[rows], member, extremes[:, :, place])
             place += 1
         else:
@@ -125,28 +127,28 @@ def _by_name(batch: PredictionBatch) -> Mapping[str, Column]:
 
 
 def _values(found: Sequence[Column | None], lengths: Sequence[int]) -> Floats:
-    """The finite values of a numeric column over all batches, NaN elsewhere."""
+    """The finite values of a numeric column over all batches, NaN elsewhere; -0.0 is 0.0."""
     parts = [
         column.values if isinstance(column, NumericColumn) else np.full(rows, np.nan)
         for column, rows in zip(found, lengths, strict=True)
     ]
     values = np.concatenate(parts)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.isfinite(values), values + 0.0, np.nan)
 
 
-def _moments(values: Floats, message: Ints, rows: Ints, member: Codes, messages: int, groups: int) -> Floats:
-    """Sum and sum of squares by group, float64[groups, 2], added message after message."""
+def _add_moments(values: Floats, message: Ints, rows: Ints, member: Codes, totals: Floats) -> None:
+    """Add sum and sum of squares to those of each group, float64[groups, 2], message after message."""
     known = np.nan_to_num(values)[rows]
+    groups, messages = len(totals), int(message[-1]) + 1
     place = message[rows] * groups + member
-    totals = np.zeros((groups, 2))
-    with np.errstate(over="ignore"):  # the square of an absurd value is infinite, and so is the sum
+    # The square of an absurd value is infinite, and so is the sum; infinite sums of both signs give NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
         by_message = np.stack(
             [np.bincount(place, weights, minlength=messages * groups) for weights in (known, known * known)],
             axis=-1,
         ).reshape(messages, groups, 2)
         for part in by_message:
             totals += part
-    return totals
 
 
 def _extremes(values: Floats, member: Codes, extremes: Floats) -> None:

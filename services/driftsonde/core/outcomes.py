@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftsonde.core.events import Codes, Floats, Ints
+from driftsonde.core.signals import derive_id
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import ModelSpec, Task
 
@@ -31,6 +32,8 @@ SCORE_CELLS = len(SCORE_EDGES) + 1
 _SCORE_MARGIN = float(np.finfo(np.float64).eps)
 
 
+_BINARY_CLASSES = ("0", "1")
+
 # Positions in `Sketch.counts`.
 LABELLED = 0
 DELAY_MS = 1
@@ -44,6 +47,11 @@ class OutcomesLayout:
 
     task: Task
     classes: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Sketches of one fingerprint can be added up: a spec may get other classes while a window is open."""
+        return derive_id(self.task, *self.classes)
 
     @property
     def sides(self) -> int:
@@ -62,9 +70,20 @@ class OutcomesLayout:
         return {Task.BINARY: 3, Task.MULTICLASS: 0, Task.REGRESSION: 5}[self.task]
 
 
+def classes_of(spec: ModelSpec) -> tuple[str, ...]:
+    """The classes of a classification; a binary task that names none has "0" and "1"."""
+    return spec.classes or (_BINARY_CLASSES if spec.task is Task.BINARY else ())
+
+
 def layout_for(spec: ModelSpec) -> OutcomesLayout:
     """The layout for a model's task."""
-    return OutcomesLayout(spec.task, spec.classes)
+    return OutcomesLayout(spec.task, classes_of(spec))
+
+
+def correct_rows(layout: OutcomesLayout, sketch: Sketch) -> int:
+    """Rows whose prediction is their label. Two values outside the classes may differ: no one knows, so they count
+    as wrong."""
+    return int(np.trace(confusion_of(layout, sketch)[:-1, :-1]))
 
 
 def confusion_of(layout: OutcomesLayout, sketch: Sketch) -> Ints:
@@ -102,10 +121,10 @@ def sketch_outcomes(layout: OutcomesLayout, outcomes: Outcomes, group: Codes, gr
     counts[:, CHANGES] = np.bincount(group, minlength=groups)
     sums = np.zeros((groups, layout.sums))
     if layout.task is Task.REGRESSION:
-        error = outcomes.predictions - outcomes.labels
-        label = outcomes.labels
-        for place, values in enumerate((error, np.abs(error), error * error, label, label * label)):
-            sums[:, place] = np.bincount(group, signs * values, minlength=groups)
+        with np.errstate(over="ignore", invalid="ignore"):  # absurd numbers have infinite squares
+            label, error = outcomes.labels, outcomes.predictions - outcomes.labels
+            for place, values in enumerate((error, np.abs(error), error * error, label, label * label)):
+                sums[:, place] = np.bincount(group, signs * values, minlength=groups)
     else:
         cell = outcomes.labels.astype(np.int64) * layout.sides + outcomes.predictions.astype(np.int64)
         size = layout.sides**2

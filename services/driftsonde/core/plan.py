@@ -1,5 +1,6 @@
 """What folding and judging need to know about one version: its spec and baseline with everything derived from them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from driftsonde.core.baseline import Baseline
 from driftsonde.core.events import CategoricalColumn, Column, Floats, NumericColumn
 from driftsonde.core.grouping import Slicing, slicing_of
 from driftsonde.core.inputs import InputsLayout, layout_of
-from driftsonde.core.outcomes import OutcomesLayout, layout_for
+from driftsonde.core.outcomes import OutcomesLayout, classes_of, layout_for
 from driftsonde.core.spec import ModelSpec, Task
 
 
@@ -42,24 +43,33 @@ def target_values(spec: ModelSpec, column: Column) -> Floats:
     """Predictions or labels as outcomes count them, float64[rows], NaN for missing: for a classification the
     position of the class (one past the last for any other value), for a regression the number.
 
-    A number stands for the class that is written like it: 1.0 for "1".
+    A number stands for the class that is written like it: 1.0 for "1". An infinite number is missing: nothing can be
+    said about how wrong it is, and one row would make every sum of its window infinite.
     """
     if spec.task is Task.REGRESSION:
         if isinstance(column, NumericColumn):
-            return column.values
+            return np.where(np.isfinite(column.values), column.values, np.nan)
         return np.array([_number(category) for category in column.categories] + [np.nan])[column.codes]
-    place = {name: float(position) for position, name in enumerate(spec.classes)}
-    other = float(len(spec.classes))
+    classes = classes_of(spec)
+    place = {name: float(position) for position, name in enumerate(classes)}
+    other = float(len(classes))
     if isinstance(column, CategoricalColumn):
         return np.array([*(place.get(category, other) for category in column.categories), np.nan])[
             column.codes
         ]
     known, inverse = np.unique(column.values, return_inverse=True)
-    return np.array([np.nan if np.isnan(v) else place.get(f"{v:g}", other) for v in known])[inverse]
+    return np.array([np.nan if np.isnan(v) else place.get(_class_text(v), other) for v in known.tolist()])[
+        inverse
+    ]
+
+
+def _class_text(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        return float("nan")
+        return math.nan
+    return number if math.isfinite(number) else math.nan

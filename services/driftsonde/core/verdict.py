@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
-from driftsonde.core.events import Floats, Ints
+from driftsonde.core.events import Ints
 from driftsonde.core.outcomes import (
     CHANGES,
     DELAY_MS,
     LABELLED,
     confusion_of,
+    correct_rows,
     score_cells_of,
 )
 from driftsonde.core.plan import Plan
@@ -71,16 +72,27 @@ def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
 
 
 def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int) -> list[Metric]:
-    """Drift and quality of every column. Windows that the baseline was taken from are never breached."""
+    """Drift and quality of every column. A window that `inputs_count` rules out is never breached."""
     tests = max(1, len(plan.inputs.references) * len(plan.slicing.labels))
-    baseline = plan.baseline
-    enough = int(sketch.counts[0]) >= plan.spec.policy.drift.min_rows
-    judged = baseline is not None and enough and window_start_ms >= baseline.lineage.end_ms
+    judged = inputs_count(plan, sketch, window_start_ms)
     return [
         metric
         for column in columns_of(plan, sketch)
         for metric in (*_drift(plan, column, tests, judged), *_quality(plan, column, judged))
     ]
+
+
+def inputs_count(plan: Plan, sketch: Sketch, window_start_ms: int) -> bool:
+    """Whether a window's inputs say anything, for or against: it has enough rows, and the baseline is not taken
+    from it."""
+    enough = int(sketch.counts[0]) >= plan.spec.policy.drift.min_rows
+    return enough and plan.baseline is not None and window_start_ms >= plan.baseline.lineage.end_ms
+
+
+def outcomes_count(plan: Plan, sketch: Sketch, window_start_ms: int) -> bool:
+    """Whether a window's outcomes say anything: it has enough labels, and the baseline is not taken from it."""
+    enough = int(sketch.counts[LABELLED]) >= plan.spec.policy.performance.min_labels
+    return enough and plan.baseline is not None and window_start_ms >= plan.baseline.lineage.end_ms
 
 
 def distance_bins(reference: Reference, counts: Ints) -> Ints:
@@ -111,8 +123,9 @@ def _drift(plan: Plan, column: ColumnCounts, tests: int, judged: bool) -> Iterat
     if isinstance(column.reference, NumericReference) and reference[:-1].sum() and current[:-1].sum():
         known = int(current[:-1].sum())
         yield Metric(name, "ks", known, distances.kolmogorov_smirnov(reference[:-1], current[:-1]))
-        moved = distances.wasserstein_distance(column.reference.edges, reference[:-1], current[:-1])
-        yield Metric(name, "wasserstein", known, moved)
+        if np.isfinite(column.reference.edges).all():
+            moved = distances.wasserstein_distance(column.reference.edges, reference[:-1], current[:-1])
+            yield Metric(name, "wasserstein", known, moved)
 
 
 def _quality(plan: Plan, column: ColumnCounts, judged: bool) -> Iterator[Metric]:
@@ -143,10 +156,7 @@ def judge_outcomes(plan: Plan, sketch: Sketch, window_start_ms: int, rows: int) 
     labelled = int(sketch.counts[LABELLED])
     if labelled <= 0:
         return []
-    baseline = plan.baseline
-    judged = labelled >= plan.spec.policy.performance.min_labels and (
-        baseline is not None and window_start_ms >= baseline.lineage.end_ms
-    )
+    judged = outcomes_count(plan, sketch, window_start_ms)
     metrics = [*_performance(plan, sketch, labelled, judged)]
     delay_s = int(sketch.counts[DELAY_MS]) / labelled / 1000
     coverage = labelled / rows if rows else NAN
@@ -166,7 +176,7 @@ def _performance(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Ite
     match plan.spec.task:
         case Task.REGRESSION:
             yield from _regression(plan, sketch, labelled, judged)
-        case Task.MULTICLASS:
+        case Task.MULTICLASS if plan.outcomes.classes:
             yield from _multiclass(plan, sketch, labelled, judged)
         case Task.BINARY:
             yield from _binary(plan, sketch, labelled, judged)
@@ -184,10 +194,10 @@ def _accuracy(plan: Plan, n: int, correct: int, interval: Interval, judged: bool
 def _binary(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
     confidence = plan.spec.policy.performance.confidence
     confusion = confusion_of(plan.outcomes, sketch)
-    # A value outside the two classes is as wrong as can be; as a label it is no positive.
+    # A value outside the two classes is never right; as a label or a prediction it is no positive.
     tp, fn = int(confusion[1, 1]), int(confusion[1].sum() - confusion[1, 1])
     fp = int(confusion[:, 1].sum() - tp)
-    correct = int(np.trace(confusion))
+    correct = correct_rows(plan.outcomes, sketch)
     interval = intervals.wilson(correct, labelled, confidence)
     yield _accuracy(plan, labelled, correct, interval, judged)
     outcomes = performance.BinaryOutcomes(tp=tp, fp=fp, tn=labelled - tp - fp - fn, fn=fn)
@@ -210,29 +220,44 @@ def _scores(sketch: Sketch, confidence: float) -> Iterator[Metric]:
     if not math.isnan(auc):
         bounds = intervals.hanley_mcneil(auc, int(negatives.sum()), int(positives.sum()), confidence)
         yield Metric("", "roc_auc", n, auc, bounds.lower, bounds.upper)
-    yield Metric("", "log_loss", n, log_loss / n)
-    yield Metric("", "brier", n, squared / n)
+    # Rounding, after what was put in was taken out again, can leave a sum of nothing a little below 0.
+    yield Metric("", "log_loss", n, max(0.0, log_loss) / n)
+    yield Metric("", "brier", n, max(0.0, squared) / n)
 
 
 def _multiclass(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
     confusion = confusion_of(plan.outcomes, sketch)
-    correct = int(np.trace(confusion))
+    correct = correct_rows(plan.outcomes, sketch)
     interval = intervals.wilson(correct, labelled, plan.spec.policy.performance.confidence)
     yield _accuracy(plan, labelled, correct, interval, judged)
-    used = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
-    scores = performance.average_scores(confusion[used][:, used], "macro")
-    for name, value in (("precision", scores.precision), ("recall", scores.recall), ("f1", scores.f1)):
-        yield Metric("", name, labelled, value)
+    scores = performance.class_scores(confusion)
+    # Macro averages over the classes; other values count against them, but are no class to be found.
+    for name, values in (("precision", scores.precision), ("recall", scores.recall), ("f1", scores.f1)):
+        defined = values[:-1][~np.isnan(values[:-1])]
+        yield Metric("", name, labelled, float(defined.mean()) if defined.size else NAN)
 
 
 def _regression(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
     confidence = plan.spec.policy.performance.confidence
-    error, absolute, squared = (float(value) for value in sketch.sums[:3])
+    error, absolute, squared = _error_sums(sketch, labelled)
+    if not math.isfinite(error + absolute + squared):  # absurd numbers: no interval, no verdict
+        yield Metric("", "mae", labelled, absolute / labelled)
+        yield Metric("", "rmse", labelled, math.sqrt(squared / labelled))
+        yield Metric("", "bias", labelled, error / labelled)
+        return
     outcomes = performance.RegressionOutcomes(labelled, error, absolute, squared)
     mae, bias = intervals.mae_interval(outcomes, confidence), intervals.bias_interval(outcomes, confidence)
     yield Metric("", "mae", labelled, outcomes.mae, mae.lower, mae.upper)
     yield _rmse(plan, outcomes.rmse, labelled, judged)
     yield Metric("", "bias", labelled, outcomes.bias, bias.lower, bias.upper)
+
+
+def _error_sums(sketch: Sketch, labelled: int) -> tuple[float, float, float]:
+    """The sums of the error, of its size and of its square, as of one sample: rounding, after what was put in was
+    taken out again, can leave sums that no sample has."""
+    error, absolute, squared = (float(value) for value in sketch.sums[:3])
+    absolute = max(absolute, abs(error))
+    return error, absolute, max(squared, absolute * absolute / labelled)
 
 
 def _rmse(plan: Plan, rmse: float, labelled: int, judged: bool) -> Metric:
@@ -252,9 +277,4 @@ def outcome_totals(plan: Plan, sketch: Sketch | None) -> tuple[int, int]:
     """(labelled rows, correct ones) of a classification, for comparing versions."""
     if sketch is None or plan.spec.task is Task.REGRESSION:
         return 0, 0
-    return int(sketch.counts[LABELLED]), int(np.trace(confusion_of(plan.outcomes, sketch)))
-
-
-def shares(counts: Ints) -> Floats:
-    """Counts as shares of their sum."""
-    return np.asarray(counts / max(1, int(counts.sum())), dtype=np.float64)
+    return int(sketch.counts[LABELLED]), correct_rows(plan.outcomes, sketch)
