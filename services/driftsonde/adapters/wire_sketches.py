@@ -59,7 +59,7 @@ def _chunk_to_record(value: ChunkSketch) -> Record:
         "window_start_ms": key.window_start_ms,
         "kind": key.kind.value,
         "late": key.late,
-        "baseline": key.baseline,
+        "baseline": key.layout,
         "body": _body(value.sketch),
     }
 
@@ -110,7 +110,7 @@ def _window_to_record(value: Window) -> Record:
             {
                 "kind": part_key.kind.value,
                 "late": part_key.late,
-                "baseline": part_key.baseline,
+                "baseline": part_key.layout,
                 "total": _body(part.total),
                 "sums": [
                     {"topic": source.topic, "partition": source.partition, "sums": _pack(sums)}

@@ -29,7 +29,8 @@ class Kind(StrEnum):
 class SketchKey:
     """What a sketch is about. `late` rows came after their partition had passed the window: they restate it.
 
-    `baseline` is the fingerprint of the baseline whose layout an inputs sketch has; "" for outcomes.
+    `layout` says which sketches can be added up: the fingerprint of the baseline that an inputs sketch is counted
+    against ("" without one), or that of the task and classes of an outcomes sketch.
     """
 
     model: str
@@ -39,7 +40,7 @@ class SketchKey:
     window_start_ms: int
     kind: Kind
     late: bool
-    baseline: str
+    layout: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The hot index: predictions of one partition, waiting for their labels, in bounded memory.
 
-What has left the index is joined through the store. An entry is what the outcome of a prediction needs: its time,
+What is not in the index is joined through the store. An entry is what the outcome of a prediction needs: its time,
 the value predicted, its score, its slices, and the newest label it has been joined with.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.events import Codes, Floats, Ints, Variant
 
 NO_LABEL_TIME_MS = -1
@@ -30,7 +31,7 @@ class Entries:
 
     predictions: float64, as in `outcomes.Outcomes`, NaN where the prediction is missing; scores: float64; slices:
     int32[segment columns, rows]; labels and label_times_ms: the newest label so far, written in place.
-    `arrived_ms` is the event time of the partition when the entries came.
+    `arrived_ms` is the event time of the partition before the message that brought them.
     """
 
     stream: Stream
@@ -44,18 +45,27 @@ class Entries:
     label_times_ms: Ints
 
 
+# One prediction: its entries, and its row in them.
+Place = tuple[Entries, int]
+
+
 @dataclass(slots=True)
 class PredictionIndex:
-    """Entries by stream and id. When more than `bound` rows are held, the oldest messages leave first."""
+    """Entries by stream and id. When more than `bound` rows are held, the oldest messages leave first.
+
+    What lies below offset `missing_below` has left, or was never here; event time had reached `missing_until_ms` there.
+    """
 
     bound: int
     rows: int = 0
-    evicted_below: int = 0
+    missing_below: int = 0
+    missing_until_ms: int = NO_TIME_MS
     _messages: deque[tuple[int, Entries]] = field(default_factory=deque)
-    _places: dict[Stream, dict[str, tuple[Entries, int]]] = field(default_factory=dict)
+    _places: dict[Stream, dict[str, Place]] = field(default_factory=dict)
 
     def add(self, offset: int, entries: Entries) -> None:
-        """Hold the entries of the message at `offset`; a prediction sent twice keeps its first place."""
+        """Hold the entries of the message at `offset`, in the order of offsets; a prediction sent twice keeps its first
+        place."""
         places = self._places.setdefault(entries.stream, {})
         for row, prediction_id in enumerate(entries.ids):
             places.setdefault(prediction_id, (entries, row))
@@ -64,8 +74,8 @@ class PredictionIndex:
         while self.rows > self.bound and len(self._messages) > 1:
             self._evict()
 
-    def find(self, model: str, prediction_id: str) -> list[tuple[Entries, int]]:
-        """The prediction in each stream of the model: (entries, row)."""
+    def find(self, model: str, prediction_id: str) -> list[Place]:
+        """The prediction in each stream of the model."""
         return [
             place
             for stream, places in self._places.items()
@@ -80,7 +90,8 @@ class PredictionIndex:
             if place is not None and place[0] is entries:
                 del places[prediction_id]
         self.rows -= len(entries.ids)
-        self.evicted_below = max(self.evicted_below, offset + 1)
+        self.missing_below = offset + 1
+        self.missing_until_ms = self._messages[0][1].arrived_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,17 +23,17 @@ class WindowKey:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartKey:
-    """Which rows a part of a window sums up: of which kind, on time or late, against which baseline."""
+    """Which rows a part of a window sums up: of which kind, on time or late, in which layout."""
 
     kind: Kind
     late: bool
-    baseline: str
+    layout: str
 
 
 def split_key(key: SketchKey) -> tuple[WindowKey, PartKey]:
     """The window that a sketch belongs to, and its part there."""
     window = WindowKey(key.window_start_ms, key.model, key.version, key.variant, key.segment)
-    return window, PartKey(key.kind, key.late, key.baseline)
+    return window, PartKey(key.kind, key.late, key.layout)
 
 
 @dataclass(frozen=True, slots=True)

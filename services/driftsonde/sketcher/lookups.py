@@ -27,7 +27,18 @@ SELECT version, variant, prediction_id, toUnixTimestamp64Milli(timestamp),
        numeric_names, numeric_values, categorical_names, categorical_values
 FROM predictions
 WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
+      AND (source_partition != {partition:UInt32} OR source_offset < {below:UInt64})
 ORDER BY source_partition, source_offset, source_row
+"""
+
+# The offset after the message with which event time reached the gate. A timestamp beyond the event time that was
+# reached is of a message that was rejected for its clock.
+_GATE = """
+SELECT minOrNull(source_offset) + 1
+FROM predictions
+WHERE source_partition = {partition:UInt32} AND source_offset < {below:UInt64}
+      AND timestamp BETWEEN fromUnixTimestamp64Milli({gate_ms:Int64})
+                        AND fromUnixTimestamp64Milli({reached_ms:Int64})
 """
 
 _LABELS = """
@@ -50,12 +61,31 @@ def look_up(store: Store, lookup: Lookup, plans: Plans, topics: tuple[str, str])
     for topic, below in wanted:
         if archived.get((topic, lookup.partition), 0) < below:
             raise NotArchivedYet(f"{topic}/{lookup.partition} is archived below {below} only in part")
-    asked: dict[str, object] = {"model": lookup.model, "ids": list(lookup.ids)}
-    predictions = store.query_rows(_PREDICTIONS, asked)
+    asked: dict[str, object] = {
+        "model": lookup.model,
+        "ids": list(lookup.ids),
+        "partition": lookup.partition,
+    }
+    predictions = store.query_rows(_PREDICTIONS, asked | {"below": _predictions_below(store, lookup)})
     if not predictions:
         return Found()
-    labels = store.query_rows(_LABELS, asked | {"partition": lookup.partition, "below": lookup.labels_below})
+    labels = store.query_rows(_LABELS, asked | {"below": lookup.labels_below})
     return Found(tuple(_entries(lookup.model, predictions, labels, plans)))
+
+
+def _predictions_below(store: Store, lookup: Lookup) -> int:
+    """The offset below which the partition's predictions were in the log when event time reached the gate."""
+    below = lookup.predictions_below
+    if lookup.gate_ms > lookup.reached_ms:
+        return below
+    params = {
+        "partition": lookup.partition,
+        "below": below,
+        "gate_ms": lookup.gate_ms,
+        "reached_ms": lookup.reached_ms,
+    }
+    ((gate,),) = store.query_rows(_GATE, params)
+    return below if gate is None else int(gate)
 
 
 def _entries(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from driftsonde.core.chunks import Kind, SketchKey
+from driftsonde.core.chunks import NO_TIME_MS, Kind, SketchKey
 from driftsonde.core.events import (
     Codes,
     Heartbeat,
@@ -27,6 +27,7 @@ from driftsonde.core.join import (
     NO_LABEL_TIME_MS,
     Entries,
     Joined,
+    Place,
     PredictionIndex,
     Stream,
     apply_labels,
@@ -34,7 +35,7 @@ from driftsonde.core.join import (
 from driftsonde.core.outcomes import Outcomes, sketch_outcomes
 from driftsonde.core.plan import Plan, target_values
 from driftsonde.core.sketch import Sketch, add
-from driftsonde.sketcher.chunk_state import ChunkState, Emission
+from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
 
 Plans = Callable[[str, str], Plan | None]
 
@@ -62,19 +63,25 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Ids that the hot index does not hold, for which the store is asked: predictions of `model` stored below
-    `predictions_below` of this partition (or of any other), with the labels below offset `labels_below`."""
+    """Ids that the hot index may not know in full, for which the store is asked: predictions of `model` stored below
+    `predictions_below` of this partition (or of any other), with the labels below offset `labels_below`.
+
+    Of this partition, only what was in the log when event time reached `gate_ms` counts: no message after the first
+    with that timestamp. Below `predictions_below` event time had come to `reached_ms`.
+    """
 
     model: str
     ids: tuple[str, ...]
     partition: int
     predictions_below: int
     labels_below: int
+    gate_ms: int
+    reached_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The store's answer to a lookup."""
+    """The store's answer to a lookup: for each prediction the first row of its stream."""
 
     entries: tuple[Entries, ...] = ()
 
@@ -96,6 +103,9 @@ class PartitionPipeline:
 
     `archived_from` is the offset of predictions from which on the hot index has seen everything; what lies below is
     only in the store.
+
+    A prediction and its copies (of other versions, or sent again) are known as one if they come within the allowed
+    lateness of each other; beyond that, only as long as both are in the hot index.
     """
 
     predictions: ChunkState
@@ -106,6 +116,15 @@ class PartitionPipeline:
     archived_from: int
     waiting: deque[Message] = field(default_factory=deque)
     tally: Tally = field(default_factory=Tally)
+    _hot: dict[str, list[Place]] | None = None
+    _joined_gate_ms: int = NO_TIME_MS
+    _settled_ms: int = field(init=False)
+    _unsettled: deque[tuple[int, FinishedChunk]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self._settled_ms = self.predictions.event_time_ms
+        self.index.missing_below = self.archived_from
+        self.index.missing_until_ms = self.predictions.event_time_ms
 
     def take_predictions(self, messages: Sequence[Message]) -> list[Emission | Rejected]:
         """Fold messages of the predictions topic, in offset order."""
@@ -115,7 +134,7 @@ class PartitionPipeline:
             if message.offset // self.predictions.size > self.predictions.chunk:
                 self._fold_predictions(batch)
                 batch = []
-            out.extend(self.predictions.advance(message.offset))
+            out.extend(self._advance_predictions(message.offset))
             try:
                 self._check(message)
             except InvalidEvent as error:
@@ -126,13 +145,13 @@ class PartitionPipeline:
             if (message.offset + 1) // self.predictions.size > self.predictions.chunk:
                 self._fold_predictions(batch)
                 batch = []
-            out.extend(self.predictions.advance(message.offset + 1))
+            out.extend(self._advance_predictions(message.offset + 1))
         self._fold_predictions(batch)
         return out
 
     def skip_prediction(self, offset: int) -> list[Emission]:
         """Move past a message of predictions that is in the dead letters."""
-        return [*self.predictions.advance(offset), *self.predictions.advance(offset + 1)]
+        return [*self._advance_predictions(offset), *self._advance_predictions(offset + 1)]
 
     def skip_label(self, offset: int) -> None:
         """Let a message of labels that is in the dead letters take its turn, as one that says nothing."""
@@ -170,29 +189,76 @@ class PartitionPipeline:
         return message
 
     def lookup_for(self, message: Message) -> Lookup | None:
-        """What the store has to be asked before the message can be joined."""
-        event = message.event
-        below = max(self.archived_from, self.index.evicted_below)
-        if not isinstance(event, LabelBatch) or below == 0:
+        """What the store has to be asked before the message can be joined.
+
+        Asked about is what the index does not have, and what came so soon after the part that it does not have that
+        copies may lie there. What it has is taken note of now: it may have left when the answer comes.
+        """
+        event, index = message.event, self.index
+        if not isinstance(event, LabelBatch) or index.missing_below == 0:
             return None
-        missing = tuple(dict.fromkeys(i for i in event.ids if not self.index.find(event.model, i)))
-        if not missing:
+        gate_ms = self._gate_ms(event)
+        self._hot = {i: self._find_hot(event.model, i, gate_ms) for i in event.ids}
+        whole_from_ms = index.missing_until_ms + self._lateness_ms(event.model)
+        asked = tuple(
+            prediction_id
+            for prediction_id, places in self._hot.items()
+            if min((entries.arrived_ms for entries, _ in places), default=NO_TIME_MS) < whole_from_ms
+        )
+        if not asked:
             return None
-        return Lookup(event.model, missing, self.labels.source.partition, below, message.offset)
+        return Lookup(
+            event.model,
+            asked,
+            self.labels.source.partition,
+            index.missing_below,
+            message.offset,
+            gate_ms,
+            index.missing_until_ms,
+        )
 
     def take_next_label(self, found: Found) -> list[Emission]:
         """Join and fold the oldest waiting message, given the store's answer to its lookup."""
         message = self.waiting.popleft()
-        out = self.labels.advance(message.offset)
+        out = self._advance_labels(message.offset)
         match message.event:
             case LabelBatch() as labels:
                 for joined in self._join(labels, found):
                     self.labels.merge(self._fold_outcomes(joined))
                 self.labels.observe(int(labels.timestamps_ms.max()))
+                self._joined_gate_ms = max(self._joined_gate_ms, self._gate_ms(labels))
             case Heartbeat(timestamp_ms):
                 self.labels.observe(timestamp_ms)
-        out.extend(self.labels.advance(message.offset + 1))
+        self._hot = None
+        out.extend(self._advance_labels(message.offset + 1))
         return out
+
+    def _advance_predictions(self, position: int) -> list[Emission]:
+        out = self.predictions.advance(position)
+        for emission in out:
+            if isinstance(emission, FinishedChunk):
+                self._settled_ms = emission.event_time_ms
+        return [*out, *self._settle_labels()]
+
+    def _advance_labels(self, position: int) -> list[Emission]:
+        out: list[Emission] = []
+        for emission in self.labels.advance(position):
+            if isinstance(emission, FinishedChunk):
+                self._unsettled.append((self._joined_gate_ms, emission))
+            else:
+                out.append(emission)
+        return [*out, *self._settle_labels()]
+
+    def _settle_labels(self) -> list[Emission]:
+        """The finished chunks of labels that may be acknowledged: those all of whose predictions are in finished chunks.
+
+        After a restart, predictions are folded again from the first unfinished chunk and come into the index without a
+        label. So none of the labels that are then behind may have been joined with them.
+        """
+        settled: list[Emission] = []
+        while self._unsettled and self._unsettled[0][0] <= self._settled_ms:
+            settled.append(self._unsettled.popleft()[1])
+        return settled
 
     def _check(self, message: Message) -> None:
         """Raise `InvalidEvent` for an unknown model, a clock from the future, or columns of the wrong kind."""
@@ -221,13 +287,16 @@ class PartitionPipeline:
                 event = message.event
                 stream = Stream(event.model, event.version, event.variant)
                 streams.setdefault(stream, []).append((message, event, before_ms))
+        held: dict[int, Entries] = {}
         for stream, parts in streams.items():
             plan = self._plan(stream)
             batches = [batch for _, batch, _ in parts]
             slices = [plan.slicing.codes(batch) for batch in batches]
             self.predictions.extend(self._sketch_inputs(stream, plan, parts, slices))
             for (message, batch, before_ms), codes in zip(parts, slices, strict=True):
-                self.index.add(message.offset, entries_of(stream, plan, batch, before_ms, codes))
+                held[message.offset] = entries_of(stream, plan, batch, before_ms, codes)
+        for offset, entries in sorted(held.items()):
+            self.index.add(offset, entries)
 
     def _sketch_inputs(
         self,
@@ -253,7 +322,7 @@ class PartitionPipeline:
         plan = self.plans(labels.model, "")
         if plan is None:
             raise LookupError(f"model {labels.model} was checked and has gone")
-        stored: dict[str, list[tuple[Entries, int]]] = {}
+        stored: dict[str, list[Place]] = {}
         for entries in found.entries:
             for row, prediction_id in enumerate(entries.ids):
                 stored.setdefault(prediction_id, []).append((entries, row))
@@ -263,12 +332,18 @@ class PartitionPipeline:
         for prediction_id, value, time_ms in zip(
             labels.ids, values.tolist(), labels.timestamps_ms.tolist(), strict=True
         ):
-            hot = self.index.find(labels.model, prediction_id)
-            places = [(e, row) for e, row in hot if e.arrived_ms < gate_ms]
-            if places:
-                self.tally.matched_in_memory += 1
-            elif places := stored.get(prediction_id, []):
+            hot = (
+                self._find_hot(labels.model, prediction_id, gate_ms)
+                if self._hot is None
+                else self._hot[prediction_id]
+            )
+            known = stored.get(prediction_id, [])
+            streams = {entries.stream for entries, _ in known}
+            places = [*known, *(place for place in hot if place[0].stream not in streams)]
+            if known:
                 self.tally.matched_in_store += 1
+            elif places:
+                self.tally.matched_in_memory += 1
             else:
                 self.tally.unmatched += 1
             if not np.isnan(value):
@@ -290,7 +365,8 @@ class PartitionPipeline:
         )
         stream = joined.stream
         self.tally.delays_ms.extend(outcomes.delays_ms[outcomes.signs > 0].tolist())
-        template = key_template(stream.model, stream.version, stream.variant, Kind.OUTCOMES, "")
+        layout = plan.outcomes.fingerprint
+        template = key_template(stream.model, stream.version, stream.variant, Kind.OUTCOMES, layout)
         groups = group_rows(template, plan.slicing.labels, list(joined.slices), windows, late)
         result: dict[SketchKey, Sketch] = {}
         for member in groups.members:
@@ -303,9 +379,15 @@ class PartitionPipeline:
         return result
 
     def _gate_ms(self, labels: LabelBatch) -> int:
-        plan = self.plans(labels.model, "")
-        lateness_ms = plan.spec.lateness_ms if plan else 0
-        return int(labels.timestamps_ms.max()) + lateness_ms
+        return int(labels.timestamps_ms.max()) + self._lateness_ms(labels.model)
+
+    def _lateness_ms(self, model: str) -> int:
+        plan = self.plans(model, "")
+        return plan.spec.lateness_ms if plan else 0
+
+    def _find_hot(self, model: str, prediction_id: str, gate_ms: int) -> list[Place]:
+        """The prediction in the index, where it was in the log when event time reached the gate."""
+        return [place for place in self.index.find(model, prediction_id) if place[0].arrived_ms < gate_ms]
 
     def _plan(self, stream: Stream) -> Plan:
         plan = self.plans(stream.model, stream.version)
