@@ -92,7 +92,8 @@ def apply_rules(
 ) -> tuple[ModelState, list[Signal]]:
     """Hold the champion's windows of one window start against the rules.
 
-    A segment stays silent in a window in which the whole model breaches the same rule: that is one problem, not many.
+    A segment that breaches a rule together with the whole model stays silent: that is one problem, not many. Nothing is
+    said about the segment by itself then, so its episode stands still: neither worse nor back to normal.
     """
     episodes = dict(state.episodes)
     signals: list[Signal] = []
@@ -104,11 +105,12 @@ def apply_rules(
             breaches = [m for m in window.metrics if m.breached and RULE_OF[m.name] is rule]
             if window.key.segment == WHOLE and breaches:
                 loud.add((rule, window.key.version))
-            silent = window.key.segment != WHOLE and (rule, window.key.version) in loud
+            if window.key.segment != WHOLE and breaches and (rule, window.key.version) in loud:
+                continue
             key = EpisodeKey(rule, window.key.version, window.key.variant, window.key.segment)
             before = episodes.get(key, Episode())
             after, said = observe(
-                before, bool(breaches) and not silent, window.key.window_start_ms, _persistence(window, rule)
+                before, bool(breaches), window.key.window_start_ms, _persistence(window, rule)
             )
             episodes[key] = after
             since_ms = before.since_ms if after == Episode() else after.since_ms

@@ -26,10 +26,12 @@ from driftsonde.core.verdict import (
     ColumnCounts,
     Metric,
     columns_of,
+    inputs_count,
     judge_inputs,
     judge_outcomes,
     late_changes,
     outcome_totals,
+    outcomes_count,
 )
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
 
@@ -123,6 +125,8 @@ class JudgePipeline(Generic[R]):
         self.receipts[identity] = (sketch.position, receipt)
         window.put(sketch.source, sketch.chunk, part, sketch.sketch)
         model.changed.add((key, part.kind))
+        if part.kind is Kind.INPUTS:
+            model.changed.add((key, Kind.OUTCOMES))  # the share of labelled rows has changed with the rows
 
     def observe(self, progress: Progress) -> None:
         """Note how far a source has come; what it had said before from further on stays."""
@@ -210,7 +214,8 @@ class JudgePipeline(Generic[R]):
             if sketch is not None:
                 report = _report_inputs(window, plan, sketch, revision=0)
                 out.as_judged.append(report)
-                judged.append(JudgedWindow(window.key, plan, report.metrics))
+                if inputs_count(plan, sketch, window.key.window_start_ms):
+                    judged.append(JudgedWindow(window.key, plan, report.metrics))
         model.state, signals = apply_rules(model.state, judged, INPUT_RULES)
         out.signals.extend(signals)
 
@@ -218,13 +223,14 @@ class JudgePipeline(Generic[R]):
         judged: list[JudgedWindow] = []
         arms: dict[WindowKey, Arm] = {}
         for window, plan in windows:
-            sketch = window.total(_outcomes(window, late=False))
+            sketch = window.total(_outcomes(window, plan, late=False))
             arms[window.key] = Arm(*outcome_totals(plan, sketch))
             if sketch is not None:
                 rows = window.total(_inputs(window, plan, late=False))
                 report = _report_outcomes(window, plan, sketch, rows, revision=0)
                 out.as_judged.append(report)
-                judged.append(JudgedWindow(window.key, plan, report.metrics))
+                if outcomes_count(plan, sketch, window.key.window_start_ms):
+                    judged.append(JudgedWindow(window.key, plan, report.metrics))
         model.state, signals = apply_rules(model.state, judged, OUTCOME_RULES)
         out.signals.extend(signals)
         for window, plan in windows:
@@ -251,8 +257,8 @@ class JudgePipeline(Generic[R]):
                     revision = int(late.counts[0]) if late else 0
                     out.reports.append(_report_inputs(window, plan, sketch, revision))
             else:
-                sketch = window.total(_outcomes(window))
-                revision = late_changes(window.total(_outcomes(window, late=True)))
+                sketch = window.total(_outcomes(window, plan))
+                revision = late_changes(window.total(_outcomes(window, plan, late=True)))
                 if sketch is not None:
                     rows = window.total(_inputs(window, plan))
                     out.reports.append(_report_outcomes(window, plan, sketch, rows, revision))
@@ -280,13 +286,15 @@ def _wait_ms(plan: Plan, kind: Kind) -> int:
 def _inputs(window: Window, plan: Plan, late: bool | None = None) -> Iterator[PartKey]:
     """The parts of the window's inputs that have the layout of the plan's baseline."""
     for part in window.part_keys():
-        if part.kind is Kind.INPUTS and part.baseline == plan.baseline_id and late in (None, part.late):
+        if part.kind is Kind.INPUTS and part.layout == plan.baseline_id and late in (None, part.late):
             yield part
 
 
-def _outcomes(window: Window, late: bool | None = None) -> Iterator[PartKey]:
+def _outcomes(window: Window, plan: Plan, late: bool | None = None) -> Iterator[PartKey]:
+    """The parts of the window's outcomes that have the layout of the plan's classes."""
+    layout = plan.outcomes.fingerprint
     for part in window.part_keys():
-        if part.kind is Kind.OUTCOMES and late in (None, part.late):
+        if part.kind is Kind.OUTCOMES and part.layout == layout and late in (None, part.late):
             yield part
 
 
