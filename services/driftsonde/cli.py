@@ -21,6 +21,7 @@ class Entry:
 
 
 COMMANDS: Mapping[str, Entry] = {
+    "demo": Entry("demo:demo", "Show a real incident, found and handled."),
     "digest": Entry("digest:digest", "Print a hash of the results, for comparing two runs."),
     "migrate": Entry("migrate:migrate", "Bring the ClickHouse schema up to date."),
     "register": Entry("register:register", "Register a model, and a version with its baseline."),

@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
 
 import click
 from confluent_kafka import KafkaException
@@ -14,6 +16,9 @@ from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.adapters.clickhouse_migrations import MigrationError
 from driftsonde.adapters.kafka import MissingTopic
 from driftsonde.adapters.settings import InvalidSetting, Settings, read_settings
+from driftsonde.adapters.specs import InvalidSpec
+
+_T = TypeVar("_T")
 
 
 class BadInput(click.ClickException):
@@ -48,6 +53,16 @@ def settings_of_environment() -> Settings:
         return read_settings(os.environ)
     except InvalidSetting as error:
         raise BadInput("; ".join(str(error).splitlines())) from error
+
+
+def read_document(path: Path, parse: Callable[[str], _T]) -> _T:
+    """Raises `BadInput` with the file's name and every problem, in one line."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except InvalidSpec as error:
+        raise BadInput(f"{path}: {'; '.join(error.problems)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: {error}") from error
 
 
 def end_on_sigterm() -> None:

@@ -3,10 +3,9 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,11 +14,12 @@ from rich.progress import Progress as Bars
 
 from driftsonde.adapters.durations import parse_duration_ms
 from driftsonde.adapters.spec_limits import spec_problems
-from driftsonde.adapters.specs import InvalidSpec, baseline_from_json, policy_from_toml
+from driftsonde.adapters.specs import baseline_from_json, policy_from_toml
 from driftsonde.commands.errors import (
     BadInput,
     Failed,
     end_on_sigterm,
+    read_document,
     settings_of_environment,
     world_failures,
 )
@@ -32,9 +32,10 @@ from driftsonde.replay.run import LATENESS_MS, Order, Outcome, Progress
 from driftsonde.replay.run import replay as run_replay
 from driftsonde.replay.sending import SendingFailed
 from driftsonde.replay.waiting import NotJudged
+from driftsonde.report.report import write_report
+from driftsonde.report.results import InvalidResults
 from driftsonde.standalone.child import ChildFailed
 
-_T = TypeVar("_T")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -136,14 +137,18 @@ def replay(
         choices=Choices(task=Task(task) if task else None, id=id_column, version=version_column, **columns),
         window_ms=window,
         label_wait_ms=label_wait,
-        policy=_read(policy_file, policy_from_toml) or Policy(),
+        policy=read_document(policy_file, policy_from_toml) if policy_file else Policy(),
         baseline_rows=baseline_rows or 0,
-        baseline=_read(baseline_file, baseline_from_json),
+        baseline=read_document(baseline_file, baseline_from_json) if baseline_file else None,
         real=settings_of_environment() if cluster else None,
     )
     _check(order)
     outcome = _run(order, show=not as_json or sys.stderr.isatty())
-    click.echo(json.dumps(document(order, outcome)) if as_json else describe(order, outcome))
+    try:
+        report = write_report(order.out)
+    except (InvalidResults, OSError) as error:
+        raise Failed(f"the report: {error}") from error
+    click.echo(json.dumps(document(order, outcome)) if as_json else describe(order, outcome, report))
 
 
 def _check(order: Order) -> None:
@@ -201,17 +206,6 @@ def _teller(bars: Bars) -> Progress:
     return tell
 
 
-def _read(path: Path | None, parse: Callable[[str], _T]) -> _T | None:
-    if path is None:
-        return None
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except InvalidSpec as error:
-        raise BadInput(f"{path}: {'; '.join(error.problems)}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: {error}") from error
-
-
 def document(order: Order, outcome: Outcome) -> dict[str, object]:
     """What --json prints."""
     fields = dataclasses.asdict(outcome)
@@ -223,7 +217,7 @@ def document(order: Order, outcome: Outcome) -> dict[str, object]:
     }
 
 
-def describe(order: Order, outcome: Outcome) -> str:
+def describe(order: Order, outcome: Outcome, report: Path) -> str:
     """What is printed for a person."""
     lines = [
         f"{outcome.rows:,} rows of {order.file.name} in {outcome.seconds:g} s ({outcome.rows_per_s:,.0f} rows/s)",
@@ -236,7 +230,7 @@ def describe(order: Order, outcome: Outcome) -> str:
         lines += [f"  line {entry.line}: {entry.reason}" for entry in outcome.rejected]
         if outcome.rows_rejected > len(outcome.rejected):
             lines.append(f"  and {outcome.rows_rejected - len(outcome.rejected):,} more")
-    return "\n".join([*lines, f"results in {order.out}"])
+    return "\n".join([*lines, f"results in {order.out}; look at {report}"])
 
 
 def _shown(value: object) -> str:

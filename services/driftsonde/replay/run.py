@@ -16,7 +16,7 @@ from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.kafka import CompactedReader, producer_config
 from driftsonde.adapters.schema_registry import ConfluentRegistry
-from driftsonde.adapters.settings import JudgeSettings, Settings, SketcherSettings
+from driftsonde.adapters.settings import ArchiverSettings, JudgeSettings, Settings, SketcherSettings
 from driftsonde.adapters.topics import MODELS
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record, version_record
 from driftsonde.core.baseline import Baseline
@@ -347,6 +347,7 @@ def _target(order: Order, directory: Path, progress: Progress) -> Iterator[tuple
             future_tolerance_ms=LATEST_MS,
         ),
         judge=JudgeSettings(settle_interval_ms=250),
+        archiver=ArchiverSettings(batch_interval_ms=250),
     )
     with Cluster(directory / "cluster", settings=settings) as cluster:
         yield cluster.settings, cluster

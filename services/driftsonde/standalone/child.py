@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,6 +25,7 @@ class Child:
     ) -> None:
         self.name = name
         self.log = log
+        self._told = False  # a service takes a second SIGTERM for impatience, and ends at once
         self._ready: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as errors:
@@ -61,10 +61,15 @@ class Child:
         if status is not None:
             raise ChildFailed(f"{self.name} ended with status {status}{self.tail()}")
 
+    def terminate(self) -> None:
+        """Tell it to end, and don't wait."""
+        if not self._told:
+            self._told = True
+            self.process.terminate()
+
     def stop(self, timeout_s: float) -> None:
         """SIGTERM, then SIGKILL where that doesn't help in time."""
-        with suppress(ProcessLookupError):
-            self.process.terminate()
+        self.terminate()
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:

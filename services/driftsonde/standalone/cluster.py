@@ -55,6 +55,9 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Side by side, in the reverse order; the servers only when all services have ended.
+        for name in reversed(self.services):
+            self.children[name].terminate()
         self._stack.close()
 
     @property
