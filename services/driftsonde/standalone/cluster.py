@@ -89,7 +89,8 @@ class Cluster:
         Raises httpx.HTTPError.
         """
         url = f"http://{self.settings.http.bind}:{self.ports[service]}/metrics"
-        text = httpx.get(url, timeout=_SCRAPE_S).raise_for_status().text
+        # Plain HTTP: making a TLS context for each call would cost 20 ms.
+        text = httpx.get(url, timeout=_SCRAPE_S, verify=False).raise_for_status().text
         return {
             tuple(found.labels[name] for name in sorted(found.labels)): found.value
             for family in text_string_to_metric_families(text)
