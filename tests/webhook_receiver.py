@@ -47,7 +47,10 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                raw = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                raw = self.rfile.read(length)
+                if len(raw) < length:  # the sender was killed
+                    return
                 message = Received({key.lower(): value for key, value in self.headers.items()}, raw)
                 with receiver._arrived:
                     receiver.received.append(message)

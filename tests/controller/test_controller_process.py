@@ -101,7 +101,9 @@ class Process:
             text=True,
         )
         assert self._process.stdout is not None
-        ready = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        assert line, f"the controller ended with status {self._process.wait(20)}"
+        ready = json.loads(line)
         assert (ready["event"], ready["service"]) == ("ready", "controller")
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{ready['port']}", trust_env=False)
 
