@@ -105,7 +105,7 @@ class PartitionPipeline:
     only in the store.
 
     A prediction and its copies (of other versions, or sent again) are known as one if they come within the allowed
-    lateness of each other; beyond that, only as long as both are in the hot index.
+    lateness of the first; later ones only as long as both are in the hot index.
     """
 
     predictions: ChunkState

@@ -1,0 +1,365 @@
+"""What the sketches of a partition should be, row by row: no index, no batches, no restarts."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from driftsonde.core.baseline import NumericReference
+from driftsonde.core.chunks import Kind, SketchKey, Source
+from driftsonde.core.events import CategoricalColumn, Heartbeat, LabelBatch, NumericColumn, PredictionBatch
+from driftsonde.core.join import Entries, Stream
+from driftsonde.core.outcomes import SCORE_CELLS, SCORE_EDGES
+from driftsonde.core.plan import Plan
+from driftsonde.core.sketch import Sketch
+from driftsonde.core.spec import Task
+from driftsonde.sketcher.pipeline import Found, Lookup, Message, entries_of
+from stream_examples import END_MS, STREAMS, Log, plans
+
+_SCORE_EDGES = SCORE_EDGES.tolist()
+PREDICTIONS = Source("predictions", 0)
+LABELS = Source("labels", 0)
+
+Sketches = dict[tuple[Source, int, SketchKey], Sketch]
+
+
+@dataclass(slots=True)
+class Prediction:
+    """The first row of an id in its stream."""
+
+    offset: int
+    arrived_ms: int
+    timestamp_ms: int
+    batch: PredictionBatch
+    row: int
+    label: float = math.nan
+    label_ms: int = -1
+
+
+@dataclass(slots=True)
+class _Sum:
+    counts: dict[int, int] = field(default_factory=dict)
+    sums: dict[int, float] = field(default_factory=dict)
+    low: dict[int, float] = field(default_factory=dict)
+    high: dict[int, float] = field(default_factory=dict)
+    unseen: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def accepted(message: Message | None) -> bool:
+    """Whether the log's message is to be folded."""
+    if message is None or (not isinstance(message.event, Heartbeat) and message.event.model == "unknown"):
+        return False
+    return _newest_ms(message) <= END_MS
+
+
+def expected_sketches(log: Log, prediction_chunk: int, label_chunk: int) -> Sketches:
+    """The final sketch of every key of every chunk."""
+    inputs = {
+        (PREDICTIONS, chunk, key): _dense(
+            plan_for_key(key).inputs.bins,
+            plan_for_key(key).inputs.sums,
+            len(plan_for_key(key).inputs.numeric),
+            total,
+        )
+        for (chunk, key), total in _fold_inputs(log, prediction_chunk).items()
+    }
+    outcomes: dict[tuple[int, SketchKey], _Sum] = {}
+    join(log, len(log.labels), label_chunk, outcomes)
+    return inputs | {
+        (LABELS, chunk, key): _dense(
+            plan_for_key(key).outcomes.bins, plan_for_key(key).outcomes.sums, 0, total
+        )
+        for (chunk, key), total in outcomes.items()
+    }
+
+
+def plan_for_key(key: SketchKey) -> Plan:
+    plan = plans(key.model, key.version)
+    assert plan is not None
+    return plan
+
+
+def event_times(log: Log) -> list[int]:
+    """The event time of the predictions before each message."""
+    times, now_ms = [], -1
+    for _, message in log.predictions:
+        times.append(now_ms)
+        if message is not None and accepted(message):
+            now_ms = max(now_ms, _newest_ms(message))
+    return times
+
+
+def answer(log: Log, lookup: Lookup) -> Found:
+    """What a store that has everything says to a lookup."""
+    labels = [n for n, (offset, _) in enumerate(log.labels) if offset < lookup.labels_below]
+    known = join(log, len(labels), 1, None)
+    found: list[Entries] = []
+    for (stream, prediction_id), prediction in known.items():
+        if (
+            stream.model != lookup.model
+            or prediction_id not in lookup.ids
+            or prediction.offset >= lookup.predictions_below
+            or prediction.arrived_ms >= lookup.gate_ms
+        ):
+            continue
+        plan = plans(stream.model, stream.version)
+        assert plan is not None
+        entries = entries_of(stream, plan, _one(prediction), -1)
+        entries.labels[0] = prediction.label
+        entries.label_times_ms[0] = prediction.label_ms
+        found.append(entries)
+    return Found(tuple(found))
+
+
+def _one(prediction: Prediction) -> PredictionBatch:
+    batch, row = prediction.batch, prediction.row
+    columns = tuple(
+        NumericColumn(c.name, c.role, c.values[[row]])
+        if isinstance(c, NumericColumn)
+        else CategoricalColumn(c.name, c.role, c.codes[[row]], c.categories)
+        for c in batch.columns
+    )
+    return PredictionBatch(
+        batch.model, batch.version, batch.variant, (batch.ids[row],), batch.timestamps_ms[[row]], columns
+    )
+
+
+def _newest_ms(message: Message) -> int:
+    event = message.event
+    return event.timestamp_ms if isinstance(event, Heartbeat) else max(event.timestamps_ms.tolist())
+
+
+def _fold_inputs(log: Log, chunk_size: int) -> dict[tuple[int, SketchKey], _Sum]:
+    totals: dict[tuple[int, SketchKey], _Sum] = {}
+    for (offset, message), before_ms in zip(log.predictions, event_times(log), strict=True):
+        if message is None or not accepted(message) or not isinstance(message.event, PredictionBatch):
+            continue
+        batch = message.event
+        plan = plans(batch.model, batch.version)
+        assert plan is not None
+        here: dict[tuple[int, SketchKey], dict[int, float]] = {}
+        for row, time_ms in enumerate(batch.timestamps_ms.tolist()):
+            window = time_ms // plan.spec.window_ms * plan.spec.window_ms
+            late = window + plan.spec.window_ms + plan.spec.lateness_ms <= before_ms
+            for segment in _segments(plan, batch, row):
+                key = SketchKey(
+                    batch.model,
+                    batch.version,
+                    batch.variant,
+                    segment,
+                    window,
+                    Kind.INPUTS,
+                    late,
+                    plan.baseline_id,
+                )
+                place = (offset // chunk_size, key)
+                _count_row(plan, batch, row, totals.setdefault(place, _Sum()), here.setdefault(place, {}))
+        for place, sums in here.items():
+            _add_sums(totals[place], sums)
+    return totals
+
+
+def _segments(plan: Plan, batch: PredictionBatch, row: int) -> Iterator[str]:
+    yield ""
+    for name in plan.spec.segments:
+        value = _text(batch, name, row)
+        if value is not None:
+            listed = dict(plan.baseline.segments)[name] if plan.baseline else ()
+            yield f"{name}={value if value in listed and value != '(other)' else '(other)'}"
+
+
+def _text(batch: PredictionBatch, name: str, row: int) -> str | None:
+    for column in batch.columns:
+        if column.name == name and isinstance(column, CategoricalColumn):
+            return None if column.codes[row] == -1 else column.categories[column.codes[row]]
+    return None
+
+
+def _number(batch: PredictionBatch, name: str, row: int) -> float:
+    for column in batch.columns:
+        if column.name == name and isinstance(column, NumericColumn):
+            return float(column.values[row])
+    return math.nan
+
+
+def _count_row(plan: Plan, batch: PredictionBatch, row: int, total: _Sum, sums: dict[int, float]) -> None:
+    _bump(total.counts, 0)
+    start, number = 1, 0
+    for reference in plan.baseline.columns if plan.baseline else ():
+        size = len(reference.counts)
+        if isinstance(reference, NumericReference):
+            value = _number(batch, reference.name, row)
+            below = sum(edge <= value for edge in reference.edges.tolist())
+            _bump(total.counts, start + (size - 1 if math.isnan(value) else below))
+            if math.isfinite(value):
+                sums[2 * number] = sums.get(2 * number, 0.0) + value
+                sums[2 * number + 1] = sums.get(2 * number + 1, 0.0) + value * value
+                total.low[number] = min(total.low.get(number, math.inf), value)
+                total.high[number] = max(total.high.get(number, -math.inf), value)
+            number += 1
+        else:
+            text = _text(batch, reference.name, row)
+            if text is None:
+                _bump(total.counts, start + size - 1)
+            elif text in reference.categories:
+                _bump(total.counts, start + reference.categories.index(text))
+            else:
+                _bump(total.counts, start + size - 2)
+                pair = (reference.name, text)
+                total.unseen[pair] = total.unseen.get(pair, 0) + 1
+        start += size
+
+
+def join(
+    log: Log, until: int, chunk_size: int, totals: dict[tuple[int, SketchKey], _Sum] | None
+) -> Mapping[tuple[Stream, str], Prediction]:
+    """Join the first `until` messages of labels into `totals`, if wanted; returns the predictions after that."""
+    known: dict[tuple[Stream, str], Prediction] = {}
+    for (offset, message), before_ms in zip(log.predictions, event_times(log), strict=True):
+        if message is None or not accepted(message) or not isinstance(message.event, PredictionBatch):
+            continue
+        batch = message.event
+        stream = Stream(batch.model, batch.version, batch.variant)
+        for row, (prediction_id, time_ms) in enumerate(
+            zip(batch.ids, batch.timestamps_ms.tolist(), strict=True)
+        ):
+            known.setdefault((stream, prediction_id), Prediction(offset, before_ms, time_ms, batch, row))
+    label_time_ms = -1
+    for offset, message in log.labels[:until]:
+        if message is None or not accepted(message):
+            continue
+        if isinstance(message.event, LabelBatch):
+            _join_message(known, message.event, offset // chunk_size, label_time_ms, totals)
+        label_time_ms = max(label_time_ms, _newest_ms(message))
+    return known
+
+
+def _join_message(
+    known: Mapping[tuple[Stream, str], Prediction],
+    labels: LabelBatch,
+    chunk: int,
+    label_time_ms: int,
+    totals: dict[tuple[int, SketchKey], _Sum] | None,
+) -> None:
+    model_plan = plans(labels.model, "")
+    assert model_plan is not None
+    gate_ms = max(labels.timestamps_ms.tolist()) + model_plan.spec.lateness_ms
+    here: dict[tuple[int, SketchKey], dict[int, float]] = {}
+    for row, (prediction_id, time_ms) in enumerate(
+        zip(labels.ids, labels.timestamps_ms.tolist(), strict=True)
+    ):
+        label = _label(model_plan, labels, row)
+        for stream in STREAMS:
+            prediction = known.get((stream, prediction_id))
+            if prediction is None or stream.model != labels.model or prediction.arrived_ms >= gate_ms:
+                continue
+            plan = plans(stream.model, stream.version)
+            assert plan is not None
+            predicted = _predicted(plan, prediction)
+            if math.isnan(label) or math.isnan(predicted) or time_ms < prediction.label_ms:
+                continue
+            if (time_ms, label) == (prediction.label_ms, prediction.label):
+                continue
+            changes = [(label, time_ms, 1)]
+            if prediction.label_ms != -1:
+                changes.insert(0, (prediction.label, prediction.label_ms, -1))
+            prediction.label, prediction.label_ms = label, time_ms
+            if totals is None:
+                continue
+            window = prediction.timestamp_ms // plan.spec.window_ms * plan.spec.window_ms
+            spec = plan.spec
+            late = window + spec.window_ms + spec.lateness_ms + spec.label_wait_ms <= label_time_ms
+            for segment in _segments(plan, prediction.batch, prediction.row):
+                key = SketchKey(
+                    stream.model,
+                    stream.version,
+                    stream.variant,
+                    segment,
+                    window,
+                    Kind.OUTCOMES,
+                    late,
+                    plan.outcomes.fingerprint,
+                )
+                for truth, known_ms, sign in changes:
+                    place = (chunk, key)
+                    _count_outcome(
+                        plan,
+                        (predicted, truth, _number(prediction.batch, "score", prediction.row)),
+                        max(0, known_ms - prediction.timestamp_ms),
+                        sign,
+                        totals.setdefault(place, _Sum()),
+                        here.setdefault(place, {}),
+                    )
+    for place, sums in here.items():
+        if totals is not None:
+            _add_sums(totals[place], sums)
+
+
+def _label(plan: Plan, labels: LabelBatch, row: int) -> float:
+    column = labels.labels
+    if isinstance(column, NumericColumn):
+        value = float(column.values[row])
+        return value if math.isfinite(value) else math.nan
+    return math.nan if column.codes[row] == -1 else _class(plan, column.categories[column.codes[row]])
+
+
+def _predicted(plan: Plan, prediction: Prediction) -> float:
+    if plan.spec.task is Task.REGRESSION:
+        return _number(prediction.batch, "prediction", prediction.row)
+    text = _text(prediction.batch, "prediction", prediction.row)
+    return math.nan if text is None else _class(plan, text)
+
+
+def _class(plan: Plan, text: str) -> float:
+    classes = plan.spec.classes
+    return float(classes.index(text)) if text in classes else float(len(classes))
+
+
+def _count_outcome(
+    plan: Plan,
+    row: tuple[float, float, float],
+    delay_ms: int,
+    sign: int,
+    total: _Sum,
+    sums: dict[int, float],
+) -> None:
+    predicted, label, score = row
+    _bump(total.counts, 0, sign)
+    _bump(total.counts, 1, sign * delay_ms)
+    _bump(total.counts, 2)
+    if plan.spec.task is Task.REGRESSION:
+        error = predicted - label
+        for place, value in enumerate((error, abs(error), error * error, label, label * label)):
+            sums[place] = sums.get(place, 0.0) + sign * value
+        return
+    _bump(total.counts, 3 + 3 * int(label) + int(predicted), sign)
+    if math.isnan(score) or label == 2:
+        return
+    cell = bisect_right(_SCORE_EDGES, score)
+    _bump(total.counts, 3 + 9 + SCORE_CELLS * int(label) + cell, sign)
+    inside = min(max(score, 2.0**-52), 1 - 2.0**-52)
+    # NumPy's logarithm, which may differ from the standard library's in the last bit.
+    loss = float(-np.log(inside if label == 1 else 1 - inside))
+    for place, value in enumerate(((score - label) * (score - label), loss, 1.0)):
+        sums[place] = sums.get(place, 0.0) + sign * value
+
+
+def _bump(counts: dict[int, int], place: int, by: int = 1) -> None:
+    counts[place] = counts.get(place, 0) + by
+
+
+def _add_sums(total: _Sum, sums: Mapping[int, float]) -> None:
+    for place, value in sums.items():
+        total.sums[place] = total.sums.get(place, 0.0) + value
+
+
+def _dense(bins: int, sums: int, extremes: int, total: _Sum) -> Sketch:
+    return Sketch(
+        np.array([total.counts.get(place, 0) for place in range(bins)], dtype=np.int64),
+        np.array([total.sums.get(place, 0.0) for place in range(sums)]),
+        np.array([total.low.get(place, math.inf) for place in range(extremes)]),
+        np.array([total.high.get(place, -math.inf) for place in range(extremes)]),
+        total.unseen,
+    )
