@@ -30,6 +30,11 @@ class Tick:
     at: float
     label: str
 
+    @property
+    def side(self) -> str:
+        """On which side of its place the label stands, so that it is not cut off: "start", "middle" or "end"."""
+        return "start" if self.at < 8 else "end" if self.at > 92 else "middle"
+
 
 @dataclass(frozen=True, slots=True)
 class TimeAxis:
@@ -58,9 +63,9 @@ class TimeAxis:
         length = self.cells * self.cell_ms
         step = next((step for step in _STEPS_MS if length / step <= _MAX_TICKS), _STEPS_MS[-1])
         first = math.ceil(self.start_ms / step) * step
-        moments = [time for time in range(first, self.start_ms + length, step)]
+        moments = range(first, self.start_ms + length, step)
         places = [(100 * (time - self.start_ms) / length, time) for time in moments]
-        ticks = tuple(Tick(at, format_tick(time, step)) for at, time in places if 3 <= at <= 97)
+        ticks = tuple(Tick(at, format_tick(time, step)) for at, time in places if at <= 99)
         return ticks or (Tick(0.0, format_tick(self.start_ms, _MINUTE_MS)),)
 
 

@@ -9,7 +9,14 @@ from markupsafe import Markup
 from driftsonde.report import svg
 from driftsonde.report.axis import Tick, TimeAxis
 from driftsonde.report.folding import Point
-from driftsonde.report.formats import format_count, format_metric, format_plural, format_time, name_of
+from driftsonde.report.formats import (
+    format_count,
+    format_metric,
+    format_plural,
+    format_time,
+    name_of,
+    unit_of,
+)
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -61,7 +68,7 @@ def line_chart(
     hover: bool = False,
 ) -> Chart:
     """Lines of one metric over time. `floor` is a value the scale begins at; `hover` gives every cell a tooltip."""
-    scale, steps = nice_scale(_extent(lines, floor), floor)
+    scale, steps = nice_scale(_extent(lines, floor), floor, unit=unit_of(metric, _extent(lines, floor)[1]))
     marks: list[Markup] = []
     if in_sample_until_ms is not None:
         marks.append(svg.rectangle(0, 0, axis.position(in_sample_until_ms), svg.HEIGHT, "in-sample"))
@@ -81,13 +88,17 @@ def line_chart(
     )
 
 
-def nice_scale(extent: tuple[float, float], floor: float | None = None) -> tuple[Scale, tuple[float, ...]]:
-    """A scale around the values, and three or four round values on it.
+def nice_scale(
+    extent: tuple[float, float], floor: float | None = None, unit: float = 1.0
+) -> tuple[Scale, tuple[float, ...]]:
+    """A scale around the values, and three or four values on it that are round in their unit.
 
     >>> nice_scale((0.0, 0.93))[1]
     (0.0, 0.5, 1.0)
+    >>> nice_scale((0.0, 2000.0), unit=60.0)[1]
+    (0.0, 1200.0, 2400.0)
     """
-    low, high = extent
+    low, high = (value / unit for value in extent)
     if not high > low:
         margin = abs(low) * 0.05 or 0.5
         low, high = low - (0 if low == floor else margin), high + margin
@@ -95,7 +106,7 @@ def nice_scale(extent: tuple[float, float], floor: float | None = None) -> tuple
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in _STEPS if power * factor >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    values = tuple(float(f"{index * step:.12g}") for index in range(first, last + 1))
+    values = tuple(float(f"{index * step * unit:.12g}") for index in range(first, last + 1))
     return Scale(values[0], values[-1]), values
 
 
@@ -193,7 +204,7 @@ def _legend(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
         if len(lines) > 1 or entry.band:
             yield f"key-line {entry.css}", entry.name
         if entry.band:
-            yield f"key-band {entry.css}", "interval"
+            yield f"key-band {entry.css}", f"{entry.name}'s interval" if len(lines) > 1 else "interval"
     if any(entry.bars and math.isfinite(point.threshold) for entry in lines for point in entry.points):
         yield "key-bar", "threshold"
     if any(point.breached for entry in lines for point in entry.points):

@@ -11,7 +11,14 @@ from driftsonde.report import svg
 from driftsonde.report.axis import TimeAxis
 from driftsonde.report.charts import Chart, Line, describe, line_chart
 from driftsonde.report.folding import Fold, Point, excess, fold
-from driftsonde.report.formats import format_metric, format_percent, format_plural, format_time, name_of
+from driftsonde.report.formats import (
+    format_metric,
+    format_moment,
+    format_percent,
+    format_plural,
+    format_time,
+    name_of,
+)
 from driftsonde.report.results import BinCount, ColumnWindow, Results, Series, SeriesKey
 
 SHOWN_COLUMNS = 20
@@ -23,6 +30,9 @@ LEVELS = (0.5, 1.0, 2.0, 5.0)
 _RATES = ("missing_rate", "unseen_rate", "out_of_range_rate")
 _TABLE_METRICS = ("psi", "js_divergence", "ks", "wasserstein", *_RATES)
 _BINS_SHOWN = 24
+
+# A little more than a cell, so that no seam shows between neighbours.
+_CELL_WIDTH = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,9 @@ def rank_columns(results: Results) -> tuple[RankedColumn, ...]:
     """All columns with a PSI, the one that is furthest beyond its bar first."""
     ranked = [column for name in results.columns() if (column := _ranked(results, name))]
     return tuple(
-        sorted(ranked, key=lambda c: (-min(c.breached, 1), -float(excess(c.psi)[c.worst]), -c.breached, c.name))
+        sorted(
+            ranked, key=lambda c: (-min(c.breached, 1), -float(excess(c.psi)[c.worst]), -c.breached, c.name)
+        )
     )
 
 
@@ -173,9 +185,10 @@ def level_of(point: Point) -> int:
 def _strip(axis: TimeAxis, column: RankedColumn) -> Markup:
     points = [point for point in fold(axis, column.psi, Fold.WORST) if math.isfinite(point.value)]
     marks = [
-        svg.rectangle(point.cell, 0, 1, 10, f"heat{level_of(point)}", describe("psi", point)) for point in points
+        svg.rectangle(point.cell, 0, _CELL_WIDTH, 10, f"heat{level_of(point)}", describe("psi", point))
+        for point in points
     ]
-    marks += [svg.rectangle(point.cell, 7.5, 1, 2.5, "notch") for point in points if point.breached]
+    marks += [svg.rectangle(point.cell, 7.5, _CELL_WIDTH, 2.5, "notch") for point in points if point.breached]
     label = (
         f"PSI of {column.name} over time: at most {format_metric('psi', column.worst_psi)} "
         f"at {format_time(column.worst_start_ms)}, breached in {column.breached} of {len(column.psi.n)} windows"
@@ -211,7 +224,7 @@ def column_detail(
 def _sentence(column: RankedColumn) -> str:
     windows = format_plural(len(column.psi.n), "window")
     worst = f"PSI {format_metric('psi', column.worst_psi)} against {format_metric('psi', column.worst_bar)}"
-    text = f"Worst in the window of {format_time(column.worst_start_ms)}: {worst}. "
+    text = f"Worst in the window of {format_moment(column.worst_start_ms)}: {worst}. "
     text += f"Above its threshold in {column.breached:,} of {windows}."
     if column.rates_breached:
         text += f" Its data quality breached {format_plural(column.rates_breached, 'time')}."
@@ -250,7 +263,9 @@ def _pairs(bins: Sequence[BinCount]) -> tuple[tuple[BarPair, ...], str]:
     return pairs, note
 
 
-def _table(axis: TimeAxis, results: Results, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _table(
+    axis: TimeAxis, results: Results, name: str
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """One row a cell, one column a metric; the PSI's row says the bar and the rows."""
     known = {
         metric: {point.cell: point for point in fold(axis, series, Fold.WORST)}

@@ -54,17 +54,19 @@ def excess(series: Series) -> Floats:
 
 
 def _point(part: Series, cell: int, how: Fold) -> Point:
-    if how is Fold.WORST:
-        worst = int(np.lexsort((-excess(part), ~part.breached))[0])
-        numbers = [float(x[worst]) for x in (part.value, part.lower, part.upper, part.threshold)]
-    else:
-        numbers = [weighted_mean(x, part.n) for x in (part.value, part.lower, part.upper, part.threshold)]
+    def one(values: Floats) -> float:
+        return float(values[worst]) if how is Fold.WORST else weighted_mean(values, part.n)
+
+    worst = int(np.lexsort((-excess(part), ~part.breached))[0])
     return Point(
-        cell,
-        int(part.starts_ms[0]),
-        int(part.ends_ms[-1]),
-        len(part.n),
-        int(part.n.sum()),
-        *numbers,
+        cell=cell,
+        start_ms=int(part.starts_ms[0]),
+        end_ms=int(part.ends_ms[-1]),
+        windows=len(part.n),
+        n=int(part.n.sum()),
+        value=one(part.value),
+        lower=one(part.lower),
+        upper=one(part.upper),
+        threshold=one(part.threshold),
         breached=int(part.breached.sum()),
     )

@@ -3,11 +3,12 @@
 import math
 from datetime import UTC, datetime
 
-from driftsonde.adapters.durations import format_duration
-
 NOTHING = "–"
+_SPACE = "\N{NO-BREAK SPACE}"
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
+
+_TIME_UNITS = {1.0: "s", 60.0: "min", 3600.0: "h", 86_400.0: "d"}
 
 _SHARES = frozenset(
     {
@@ -50,11 +51,24 @@ def is_share(metric: str) -> bool:
     return metric in _SHARES
 
 
+def unit_of(metric: str, value: float) -> float:
+    """What a value of this size is best counted in: for a time in seconds a minute, an hour, a day; otherwise 1.
+
+    >>> unit_of("label_delay_s", 2000.0), unit_of("psi", 2000.0)
+    (60.0, 1.0)
+    """
+    if metric != "label_delay_s":
+        return 1.0
+    return max((unit for unit in _TIME_UNITS if value >= 2 * unit), default=1.0)
+
+
 def format_metric(metric: str, value: float) -> str:
     """A value in the unit that suits its metric.
 
     >>> format_metric("accuracy", 0.91234), format_metric("psi", 0.2), format_metric("mae", math.nan)
     ('91.2 %', '0.20', '–')
+    >>> format_metric("label_delay_s", 2000.0)
+    '33.3 min'
     """
     if not math.isfinite(value):
         return NOTHING
@@ -63,7 +77,8 @@ def format_metric(metric: str, value: float) -> str:
     if metric == "psi":
         return f"{value:.2f}" if value >= 0.095 or value == 0 else f"{value:.3f}"
     if metric == "label_delay_s":
-        return format_duration(round(value) * 1000) if value < 120 else format_duration(round(value / 60) * _MINUTE_MS)
+        unit = unit_of(metric, value)
+        return f"{value / unit:.3g} {_TIME_UNITS[unit]}"
     return format_number(value)
 
 
@@ -148,6 +163,17 @@ def format_time(time_ms: int) -> str:
     """
     moment = datetime.fromtimestamp(time_ms // 1000, UTC)
     return moment.strftime("%Y-%m-%d %H:%M" if moment.second == 0 else "%Y-%m-%d %H:%M:%S")
+
+
+def format_moment(time_ms: int) -> str:
+    """A moment in UTC in running text; its parts stay on one line.
+
+    >>> format_moment(1_709_474_400_000).split("\\xa0")
+    ['3', 'Mar', '2024', '14:00']
+    """
+    moment = datetime.fromtimestamp(time_ms // 1000, UTC)
+    clock = f"{moment:%H:%M}" if moment.second == 0 else f"{moment:%H:%M:%S}"
+    return _SPACE.join((str(moment.day), f"{moment:%b}", f"{moment:%Y}", clock))
 
 
 def format_tick(time_ms: int, step_ms: int) -> str:

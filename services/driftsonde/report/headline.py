@@ -9,7 +9,7 @@ import numpy as np
 from driftsonde.core.signals import Evidence, Rule, SignalKind
 from driftsonde.report.drift import RankedColumn
 from driftsonde.report.folding import weighted_mean
-from driftsonde.report.formats import NOTHING, format_metric, format_plural, format_time, name_of
+from driftsonde.report.formats import NOTHING, format_metric, format_moment, format_plural, name_of
 from driftsonde.report.performance import headline_metric, mean_between, reference_value
 from driftsonde.report.results import Results, Series
 from driftsonde.report.timeline import Episode
@@ -29,11 +29,15 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`state`: "alarm" while an episode is open, "past" where all are over, "calm" where there was none."""
+    """`state`: "alarm" while an episode is open, "past" where all are over, "calm" where there was none.
+
+    `outcome` is how things stand, `findings` what was found, each a clause.
+    """
 
     state: str
     word: str
-    sentence: str
+    outcome: str
+    findings: tuple[str, ...] = ()
 
 
 def verdict_of(results: Results, episodes: Sequence[Episode], ranked: Sequence[RankedColumn]) -> Verdict:
@@ -51,13 +55,14 @@ def verdict_of(results: Results, episodes: Sequence[Episode], ranked: Sequence[R
     segments = {episode.segment for episode in episodes if episode.segment}
     if segments:
         parts.append(f"{format_plural(len(segments), 'segment')} had episodes of their own")
+    signals = format_plural(len(results.signals), "signal")
     open_count = sum(episode.end_ms is None for episode in episodes)
-    parts.append(format_plural(len(results.signals), "signal"))
-    sentence = "; ".join(parts) + (". " if parts else "")
     if open_count:
-        return Verdict("alarm", "Alarm", sentence + f"{format_plural(open_count, 'episode')} still open.")
+        return Verdict(
+            "alarm", "Alarm", f"{format_plural(open_count, 'episode')} still open, {signals}", tuple(parts)
+        )
     last = max(episode.end_ms or 0 for episode in episodes)
-    return Verdict("past", "Over", sentence + f"All episodes ended by {format_time(last)}.")
+    return Verdict("past", "Over", f"{signals}, all episodes ended by {format_moment(last)}", tuple(parts))
 
 
 def facts_of(results: Results, ranked: Sequence[RankedColumn], rows: int, windows: int) -> Iterator[Fact]:
@@ -67,7 +72,11 @@ def facts_of(results: Results, ranked: Sequence[RankedColumn], rows: int, window
     yield Fact("Signals", f"{len(results.signals):,}", format_plural(alerts, "alert"), bad=alerts > 0)
     drifted = [column for column in ranked if column.breached]
     worst = ranked[0] if ranked else None
-    note = f"most: {worst.name}, PSI {format_metric('psi', worst.worst_psi)}" if worst else "no baseline to compare with"
+    note = (
+        f"most: {worst.name}, PSI {format_metric('psi', worst.worst_psi)}"
+        if worst
+        else "no baseline to compare with"
+    )
     value = f"{len(drifted)} of {len(ranked)}" if ranked else NOTHING
     yield Fact("Drifting columns", value, note, bad=bool(drifted))
     metric = headline_metric(results)
@@ -85,7 +94,9 @@ def _performance_fact(results: Results, metric: str, series: Series) -> Fact:
     mean = weighted_mean(series.value, series.n)
     note = f"baseline {format_metric(metric, reference)}, last window {format_metric(metric, float(series.value[-1]))}"
     name = name_of(metric)
-    return Fact(name[0].upper() + name[1:], format_metric(metric, mean), note, bad=bool(series.breached.any()))
+    return Fact(
+        name[0].upper() + name[1:], format_metric(metric, mean), note, bad=bool(series.breached.any())
+    )
 
 
 def _whole(episodes: Sequence[Episode], rule: Rule) -> list[Episode]:
@@ -120,9 +131,9 @@ def _drifted(episodes: Sequence[Episode]) -> Iterator[str]:
         for item in items[:_NAMED_COLUMNS]
     )
     more = len(items) - _NAMED_COLUMNS
-    text = f"{named or 'inputs'}{f' and {more} more' if more > 0 else ''} drifted from {format_time(first.since_ms)}"
+    text = f"{named or 'inputs'}{f' and {more} more' if more > 0 else ''} drifted from {format_moment(first.since_ms)}"
     if first.end_ms is not None:
-        text += f" to {format_time(first.end_ms)}"
+        text += f" to {format_moment(first.end_ms)}"
     if len(drifts) > 1:
         text += f", then {format_plural(len(drifts) - 1, 'more episode')} of drift"
     yield text
@@ -135,7 +146,7 @@ def _quality(episodes: Sequence[Episode]) -> Iterator[str]:
             item = items[0]
             yield (
                 f"{item.column}: {name_of(item.statistic)} rose to {format_metric(item.statistic, item.value)} "
-                f"(threshold {format_metric(item.statistic, item.threshold)}) from {format_time(episode.since_ms)}"
+                f"(threshold {format_metric(item.statistic, item.threshold)}) from {format_moment(episode.since_ms)}"
             )
 
 
@@ -151,9 +162,9 @@ def _performance(results: Results, episodes: Sequence[Episode]) -> Iterator[str]
     verb = "rose" if metric == "rmse" else "fell"
     period = "since" if first.end_ms is None else "from"
     text = f"{name_of(metric)} {verb} from {format_metric(metric, before)} to {format_metric(metric, after)} {period} "
-    text += format_time(first.since_ms)
+    text += format_moment(first.since_ms)
     if first.end_ms is not None:
-        text += f" to {format_time(first.end_ms)}"
+        text += f" to {format_moment(first.end_ms)}"
     if len(falls) > 1:
         text += f", then {format_plural(len(falls) - 1, 'more episode')}"
     yield text
@@ -166,7 +177,7 @@ def _canaries(episodes: Sequence[Episode]) -> Iterator[str]:
         points = f" by {abs(100 * difference):.1f} points" if math.isfinite(difference) else ""
         yield (
             f"version {signal.version} as canary was worse than the champion{points}, "
-            f"and its rollback was asked for at {format_time(signal.window_end_ms)}"
+            f"and its rollback was asked for at {format_moment(signal.window_end_ms)}"
         )
 
 

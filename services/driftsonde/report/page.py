@@ -61,7 +61,9 @@ def build_page(results: Results, counts: Mapping[ColumnWindow, tuple[BinCount, .
     ranked = drift.rank_columns(results)
     chosen = drift.detailed(ranked)
     anchors = {column.name: f"column-{place}" for place, column in enumerate(chosen, start=1)}
-    windows = dict(zip((column.name for column in chosen), drift.wanted_windows(results, chosen), strict=True))
+    windows = dict(
+        zip((column.name for column in chosen), drift.wanted_windows(results, chosen), strict=True)
+    )
     axis = axis_over(list(results.series.values())) if results.series else None
     episodes = timeline.episodes_of(results.signals)
     headline = headline_metric(results)
@@ -83,7 +85,9 @@ def build_page(results: Results, counts: Mapping[ColumnWindow, tuple[BinCount, .
         other_decisions=timeline.other_decisions(results),
         heat=_heat(axis, ranked, anchors),
         details=tuple(
-            drift.column_detail(axis, results, column, anchors[column.name], counts.get(windows[column.name], ()))
+            drift.column_detail(
+                axis, results, column, anchors[column.name], counts.get(windows[column.name], ())
+            )
             for column in chosen
             if axis
         ),

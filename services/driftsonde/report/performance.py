@@ -32,7 +32,7 @@ class Performance:
 
 
 def headline_metric(results: Results) -> str:
-    """"accuracy" or "rmse", whichever was measured; "" where there are no labels."""
+    """ "accuracy" or "rmse", whichever was measured; "" where there are no labels."""
     return next((metric for metric in HEADLINES if results.main(metric) is not None), "")
 
 
@@ -74,7 +74,9 @@ def performance_view(axis: TimeAxis, results: Results) -> Performance | None:
 
 def _lines(axis: TimeAxis, results: Results, metric: str) -> Iterator[Line]:
     """The main variant first, then the others that served beside it."""
-    variants = sorted({key.variant for key in results.series if key.metric == metric and key.segment == WHOLE})
+    variants = sorted(
+        {key.variant for key in results.series if key.metric == metric and key.segment == WHOLE}
+    )
     ordered = sorted(variants, key=lambda variant: variant != results.main_variant)
     for variant, colour in zip(ordered, _COLOURS, strict=False):
         series = merge(

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,9 +76,12 @@ def read_results(directory: Path) -> Results:
     with _arrow_errors(directory / METRICS):
         table = arrow_csv.read_csv(_existing(directory / METRICS), **_options(METRIC_COLUMNS))
     baseline = _read_baseline(directory / BASELINE)
-    strangers = sorted(set(pc.unique(table["model"]).to_pylist()) - {baseline.model})
+    _check_filled(METRICS, table, ("window_start", "window_end", "n", "breached", "revision"))
+    strangers = sorted({str(model) for model in pc.unique(table["model"])} - {baseline.model})
     if strangers:
-        raise InvalidResults(METRICS, f"is of {', '.join(strangers)}, but the baseline is of {baseline.model}")
+        raise InvalidResults(
+            METRICS, f"is of {', '.join(strangers)}, but the baseline is of {baseline.model}"
+        )
     signals = tuple(_read_lines(directory / SIGNALS, signal_from_record))
     decisions = tuple(_read_lines(directory / DECISIONS, _decision))
     files = tuple(_source(directory / name) for name in FILES)
@@ -92,16 +95,31 @@ def read_counts(
     path = directory / WINDOWS
     starts = pa.array(sorted({window.start_ms for window in wanted}), pa.int64()).cast(_TIME)
     found: dict[ColumnWindow, list[BinCount]] = {window: [] for window in sorted(wanted)}
+    line = 2
     with _arrow_errors(path):
         for batch in arrow_csv.open_csv(_existing(path), **_options(WINDOW_COLUMNS)):
-            near = pc.and_(pc.equal(batch["segment"], WHOLE), pc.is_in(batch["window_start"], value_set=starts))
+            _check_filled(WINDOWS, batch, ("window_start", "count", "reference_count"), first_line=line)
+            line += batch.num_rows
+            near = pc.and_(
+                pc.equal(batch["segment"], pa.scalar(WHOLE)),
+                pc.is_in(batch["window_start"], value_set=starts),
+            )
             part = batch.filter(near)
-            times = part["window_start"].cast(pa.int64()).to_pylist()
+            times = part["window_start"].cast(pa.int64()).to_numpy().tolist()
             for start_ms, row in zip(times, part.drop_columns(["window_start"]).to_pylist(), strict=True):
                 key = ColumnWindow(row["version"], row["variant"], row["column"], start_ms)
                 if key in found:
                     found[key].append(_bin(row))
     return {key: tuple(bins) for key, bins in found.items() if bins}
+
+
+def _check_filled(
+    file: str, rows: pa.Table | pa.RecordBatch, columns: Sequence[str], first_line: int = 2
+) -> None:
+    for name in columns:
+        if rows[name].null_count:
+            place = pc.index(pc.is_null(rows[name]), pa.scalar(True)).as_py()
+            raise InvalidResults(file, f"{name}: is empty", first_line + int(place))
 
 
 def _bin(row: Mapping[str, Any]) -> BinCount:
@@ -132,7 +150,9 @@ def _arrow_errors(path: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         missing = re.search(r"Column '(.*)' in include_columns", str(error))
-        raise InvalidResults(path.name, f"the column {missing[1] if missing else error!r} is missing", 1) from None
+        raise InvalidResults(
+            path.name, f"the column {missing[1] if missing else error!r} is missing", 1
+        ) from None
     except pa.ArrowInvalid as error:
         match = _ROW.search(str(error))
         if match is None:
@@ -158,13 +178,24 @@ def _series_of(table: pa.Table) -> dict[SeriesKey, Series]:
     fresh[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
     order, keys = order[fresh], keys[:, fresh]
     bounds = np.flatnonzero((keys[:-1, 1:] != keys[:-1, :-1]).any(axis=0)) + 1
-    numbers = [table[name].to_numpy() for name in ("n", "value", "lower", "upper", "threshold")]
-    whole = Series(starts, ends, *numbers, table["breached"].to_numpy())
+    whole = Series(
+        starts_ms=starts,
+        ends_ms=ends,
+        n=table["n"].to_numpy(),
+        value=table["value"].to_numpy(),
+        lower=table["lower"].to_numpy(),
+        upper=table["upper"].to_numpy(),
+        threshold=table["threshold"].to_numpy(),
+        breached=table["breached"].to_numpy(),
+    )
     groups: list[Ints] = [part for part in np.split(order, bounds) if len(part)]
     texts = [code.dictionary.to_pylist() for code in codes]
     return dict(
         sorted(
-            (SeriesKey(*(text[index[part[0]]] for text, index in zip(texts, indices, strict=True))), whole.take(part))
+            (
+                SeriesKey(*(text[index[part[0]]] for text, index in zip(texts, indices, strict=True))),
+                whole.take(part),
+            )
             for part in groups
         )
     )

@@ -29,7 +29,7 @@ class Segment:
 
 
 def segment_rows(results: Results, headline: str) -> tuple[Segment, ...]:
-    """All segments: most breached windows first, then worst performance, then name."""
+    """All segments, the worst performance first; where it is not known, by windows with a breach, then by name."""
     names = sorted({key.segment for key in results.series} - {WHOLE})
     higher_is_better = headline != "rmse"
     found = [_segment(results, name, headline, higher_is_better) for name in names]
@@ -49,14 +49,16 @@ def rows_of(parts: list[Series]) -> int:
 
 def _segment(
     results: Results, name: str, headline: str, higher_is_better: bool
-) -> tuple[tuple[int, float], Segment]:
+) -> tuple[tuple[float, int], Segment]:
     mine = {
         key: series
         for key, series in results.series.items()
         if key.segment == name and key.variant == results.main_variant
     }
     versions = sorted({key.version for key in mine})
-    rows = sum(rows_of([series for key, series in mine.items() if key.version == version]) for version in versions)
+    rows = sum(
+        rows_of([series for key, series in mine.items() if key.version == version]) for version in versions
+    )
     breached = {int(start) for series in mine.values() for start in series.starts_ms[series.breached]}
     target = merge(series for key, series in mine.items() if key.metric == headline and not key.column)
     mean = worst = float("nan")
@@ -65,7 +67,7 @@ def _segment(
         mean, labelled = weighted_mean(target.value, target.n), int(target.n.sum())
         place = int(np.nanargmin(target.value) if higher_is_better else np.nanargmax(target.value))
         worst, worst_at = float(target.value[place]), format_time(int(target.starts_ms[place]))
-    badness = -mean if higher_is_better else mean
+    goodness = mean if higher_is_better else -mean
     segment = Segment(
         name=name,
         rows=rows,
@@ -76,7 +78,7 @@ def _segment(
         drift=_drift(mine),
         breached=len(breached),
     )
-    return (-len(breached), -badness if np.isfinite(badness) else np.inf), segment
+    return (goodness if np.isfinite(goodness) else np.inf, -len(breached)), segment
 
 
 def _drift(mine: Mapping[SeriesKey, Series]) -> str:

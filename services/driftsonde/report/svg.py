@@ -70,4 +70,5 @@ def _text(number: float) -> str:
     >>> _text(3.0), _text(0.126), _text(-0.001)
     ('3', '0.13', '0')
     """
-    return f"{number:.2f}".rstrip("0").rstrip(".").replace("-0", "0") if abs(number) < 0.005 else f"{number:.2f}".rstrip("0").rstrip(".")
+    text = f"{number:.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

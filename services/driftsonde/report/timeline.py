@@ -10,7 +10,7 @@ from driftsonde.core.control.decisions import Decision, Kind
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
 from driftsonde.report import svg
 from driftsonde.report.axis import TimeAxis
-from driftsonde.report.formats import format_metric, format_plural, format_time, name_of
+from driftsonde.report.formats import format_metric, format_moment, format_plural, format_time, name_of
 from driftsonde.report.results import Results
 
 SHOWN_SIGNALS = 40
@@ -114,7 +114,9 @@ def other_decisions(results: Results) -> tuple[DecisionLine, ...]:
     """Decisions that no listed signal led to: a person's own acts."""
     known = {signal.id for signal in results.signals}
     loose = [decision for decision in results.decisions if decision.signal not in known]
-    return tuple(_decision_line(decision) for decision in sorted(loose, key=lambda d: d.timestamp_ms))[:LISTED_SIGNALS]
+    return tuple(_decision_line(decision) for decision in sorted(loose, key=lambda d: d.timestamp_ms))[
+        :LISTED_SIGNALS
+    ]
 
 
 def _lane(axis: TimeAxis, rule: Rule, episodes: Sequence[Episode]) -> Lane:
@@ -154,8 +156,8 @@ def _entry(signal: Signal, decisions: Sequence[Decision]) -> Entry:
         word=_KIND_WORDS[signal.kind],
         rule=signal.rule,
         about=about,
-        when=format_time(signal.window_end_ms),
-        window=f"window {format_time(signal.window_start_ms)} to {format_time(signal.window_end_ms)}",
+        when=format_moment(signal.window_end_ms),
+        window=f"{format_moment(signal.window_start_ms)} to {format_moment(signal.window_end_ms)}",
         summary=signal.summary,
         evidence=tuple(_evidence(signal.evidence)),
         decisions=tuple(lines[:_SHOWN_DECISIONS]),
@@ -178,7 +180,11 @@ def _evidence(evidence: Sequence[Evidence]) -> Iterator[tuple[str, ...]]:
 
 def _decision_line(decision: Decision) -> DecisionLine:
     detail = decision.detail
-    what = f"message to {detail.target}" if decision.kind is Kind.NOTIFY and detail.target else str(decision.kind)
+    what = (
+        f"message to {detail.target}"
+        if decision.kind is Kind.NOTIFY and detail.target
+        else str(decision.kind)
+    )
     if detail.traffic is not None:
         what += " → " + ", ".join(f"{share.version} {share.weight:.0%}" for share in detail.traffic.split)
     reason = detail.reason
@@ -187,7 +193,7 @@ def _decision_line(decision: Decision) -> DecisionLine:
     return DecisionLine(
         step=str(decision.step),
         what=what,
-        when=format_time(decision.timestamp_ms),
+        when=format_moment(decision.timestamp_ms),
         who=decision.actor + (f", mode {decision.mode}" if decision.mode else ""),
         reason=reason,
     )

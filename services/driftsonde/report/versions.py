@@ -47,6 +47,8 @@ def _served(results: Results, version: str, variant: str, headline: str) -> tupl
         windows=len(starts),
         rows=rows_of(mine),
         labelled=0 if target is None else int(target.n.sum()),
-        performance=format_metric(headline, float("nan") if target is None else weighted_mean(target.value, target.n)),
+        performance=format_metric(
+            headline, float("nan") if target is None else weighted_mean(target.value, target.n)
+        ),
     )
     return since_ms, served

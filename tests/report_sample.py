@@ -77,7 +77,7 @@ def write_sample(directory: Path, story: Story | None = None) -> Path:
     (directory / "baseline.json").write_text(baseline_to_json(_baseline(story, references)), encoding="utf-8")
     signals = list(_signals(story, metrics)) if story.signals else []
     _write_lines(directory / "signals.jsonl", [to_object(signal) for signal in signals])
-    decisions = [decision_to_record(decision) for decision in _decisions(signals)]
+    decisions = [dict(decision_to_record(decision)) for decision in _decisions(signals)]
     unpacked = [record | {"detail": json.loads(record["detail"])} for record in decisions]
     _write_lines(directory / "decisions.jsonl", unpacked)
     return directory
@@ -124,8 +124,8 @@ def _add_inputs(
         edges = reference.edges.tolist() if isinstance(reference, NumericReference) else []
         categories = list(reference.categories) if isinstance(reference, CategoricalReference) else []
         kind = "numeric" if edges else "categorical"
-        for row in bin_rows(kind, edges, categories, counts.tolist(), reference.counts.tolist()):
-            bins.append((*key, *times, kind, *row, 0))
+        rows_of_bins = bin_rows(kind, edges, categories, counts.tolist(), reference.counts.tolist())
+        bins.extend((*key, *times, kind, *row, 0) for row in rows_of_bins)
         judged = window >= story.baseline_windows
         for name, n, *numbers, breached in _drift_metrics(reference, counts, len(references), judged):
             metrics.append((*key, name, *times, n, *map(format_float, numbers), _flag(breached), 0))
@@ -170,13 +170,23 @@ def _drift_metrics(
         yield "ks", m, distances.kolmogorov_smirnov(before[:-1], after[:-1]), nan, nan, nan, False
         moved = distances.wasserstein_distance(reference.edges, before[:-1], after[:-1])
         yield "wasserstein", m, moved, nan, nan, nan, False
-        rates.append(("out_of_range_rate", counts[0] + counts[-2], reference.counts[0] + reference.counts[-2]))
+        rates.append(
+            ("out_of_range_rate", counts[0] + counts[-2], reference.counts[0] + reference.counts[-2])
+        )
     else:
         rates.append(("unseen_rate", counts[-2], reference.counts[-2]))
     for name, count, was in rates:
         interval = intervals.wilson(int(count), m, 0.99)
         allowed = int(was) / n + 0.1
-        yield name, m, int(count) / m, interval.lower, interval.upper, allowed, judged and interval.lower > allowed
+        yield (
+            name,
+            m,
+            int(count) / m,
+            interval.lower,
+            interval.upper,
+            allowed,
+            judged and interval.lower > allowed,
+        )
 
 
 def _add_outcomes(
@@ -220,15 +230,16 @@ def _add_performance(
     key = (MODEL, *which, "")
     numbers = map(format_float, (value, interval.lower, interval.upper, bar))
     metrics.append((*key, "accuracy", *times, labelled, *numbers, _flag(breached), 0))
-    for name, offset, half in (
-        ("precision", -0.02, 0.04),
-        ("recall", -0.05, 0.05),
-        ("f1", -0.035, 0.04),
-        ("roc_auc", 0.045, 0.02),
-        ("log_loss", -0.62, math.nan),
-        ("brier", -0.8, math.nan),
+    lost = 0.95 - value
+    for name, usual, half in (
+        ("precision", 0.91 - lost, 0.04),
+        ("recall", 0.88 - lost, 0.05),
+        ("f1", 0.9 - lost, 0.04),
+        ("roc_auc", 0.95 - lost, 0.02),
+        ("log_loss", 0.24 + 2 * lost, math.nan),
+        ("brier", 0.09 + lost / 2, math.nan),
     ):
-        noisy = abs(value + offset + float(rng.normal(0, 0.01)))
+        noisy = usual + float(rng.normal(0, 0.01))
         shown = (noisy, noisy - half, noisy + half, math.nan)
         metrics.append((*key, name, *times, labelled, *map(format_float, shown), "false", 0))
 
@@ -245,13 +256,24 @@ def _signals(story: Story, metrics: Sequence[tuple[Any, ...]]) -> Iterator[Signa
         fall = since + 1
         yield _signal(story, metrics, SignalKind.ALERT, Rule.PERFORMANCE, fall, fall, ("accuracy",))
         yield _signal(story, metrics, SignalKind.RETRAIN, Rule.PERFORMANCE, fall, fall + 2, ("accuracy",))
-        yield _signal(story, metrics, SignalKind.RESOLVE, Rule.PERFORMANCE, fall, story.repaired + 2, ("accuracy",))
+        yield _signal(
+            story, metrics, SignalKind.RESOLVE, Rule.PERFORMANCE, fall, story.repaired + 2, ("accuracy",)
+        )
     if story.canary and story.labels:
         worse = Evidence(
-            *(story.start_of(191), story.start_of(192), "", "accuracy_difference"),
-            *(-0.0712, -0.02, -0.121, -0.024, 720),
+            window_start_ms=story.start_of(191),
+            window_end_ms=story.start_of(192),
+            column="",
+            statistic="accuracy_difference",
+            value=-0.0712,
+            threshold=-0.02,
+            lower=-0.121,
+            upper=-0.024,
+            n=720,
         )
-        yield _made(story, SignalKind.ROLLBACK, Rule.CANARY, 180, 191, (worse,), version="2", variant=Variant.CANARY)
+        yield _made(
+            story, SignalKind.ROLLBACK, Rule.CANARY, 180, 191, (worse,), version="2", variant=Variant.CANARY
+        )
 
 
 def _signal(
@@ -268,8 +290,15 @@ def _signal(
     breached = [row for row in rows if row[13] == "true"] or rows
     evidence = tuple(
         Evidence(
-            *(story.start_of(window), story.start_of(window + 1), row[4], row[5]),
-            *(_number(row[9]), _number(row[12]), _number(row[10]), _number(row[11]), row[8]),
+            window_start_ms=story.start_of(window),
+            window_end_ms=story.start_of(window + 1),
+            column=row[4],
+            statistic=row[5],
+            value=_number(row[9]),
+            threshold=_number(row[12]),
+            lower=_number(row[10]),
+            upper=_number(row[11]),
+            n=row[8],
         )
         for row in breached[:4]
     )
@@ -289,7 +318,9 @@ def _made(
 ) -> Signal:
     episode = derive_id("episode", rule, since, version)
     began = format_time(story.start_of(since))
-    numbers = ", ".join(f"{e.statistic} of {e.column} {e.value:.4g} (bar {e.threshold:.4g})" for e in evidence)
+    numbers = ", ".join(
+        f"{e.statistic} of {e.column} {e.value:.4g} (bar {e.threshold:.4g})" for e in evidence
+    )
     back = f"back within bounds, after an episode since {began}"
     return Signal(
         id=derive_id(kind, episode),
@@ -347,7 +378,9 @@ def _steps(base: Decision, signal: Signal) -> Iterator[Decision]:
         yield step(Step.PERFORMED, Kind.RETRAIN, Mode.RECOMMEND, Detail(reason="webhook: 202"), 843)
     else:
         yield base
-    yield step(Step.PERFORMED, Kind.NOTIFY, None, Detail(target="oncall", attempts=2, reason="webhook: 200"), 5)
+    yield step(
+        Step.PERFORMED, Kind.NOTIFY, None, Detail(target="oncall", attempts=2, reason="webhook: 200"), 5
+    )
 
 
 def _flag(breached: bool) -> str:
@@ -366,4 +399,6 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[tuple[Any, ...]
 
 
 def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(record, sort_keys=True) + "\n" for record in records), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(record, sort_keys=True) + "\n" for record in records), encoding="utf-8"
+    )
