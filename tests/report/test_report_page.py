@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_sample import Story, write_sample
 
 from driftsonde.report.report import write_report
+from report_sample import Story, write_sample
 
 _VOID = {"meta", "link", "br", "img", "input", "hr", "col"}
 _SMALL = Story(windows=230, columns=6, rows=300)

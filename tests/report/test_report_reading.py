@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_sample import MODEL, Story, write_sample
 
 from driftsonde.report.reading import FILES, read_counts, read_results
 from driftsonde.report.results import ColumnWindow, InvalidResults, SeriesKey
+from report_sample import MODEL, Story, write_sample
 
 _STORY = Story(windows=3, columns=2, segments=("a=b",), fault=0, repaired=3, baseline_windows=0)
 

@@ -30,6 +30,7 @@ from driftsonde.report.results import (
     Series,
     SeriesKey,
     SourceFile,
+    main_variant_of,
 )
 
 METRICS = "metrics.csv"
@@ -85,7 +86,17 @@ def read_results(directory: Path) -> Results:
     signals = tuple(_read_lines(directory / SIGNALS, signal_from_record))
     decisions = tuple(_read_lines(directory / DECISIONS, _decision))
     files = tuple(_source(directory / name) for name in FILES)
-    return Results(baseline.model, _series_of(table), baseline, signals, decisions, files)
+    series = _series_of(table)
+    return Results(
+        model=baseline.model,
+        versions=tuple(sorted({key.version for key in series})),
+        main_variant=main_variant_of(series),
+        series=series,
+        baseline=baseline,
+        signals=signals,
+        decisions=decisions,
+        files=files,
+    )
 
 
 def read_counts(

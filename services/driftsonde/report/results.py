@@ -65,6 +65,12 @@ class Series:
         )
 
 
+def main_variant_of(keys: Iterable[SeriesKey]) -> str:
+    """The champion, where there is one, or else the first variant by name."""
+    variants = sorted({key.variant for key in keys})
+    return Variant.CHAMPION.value if Variant.CHAMPION in variants or not variants else variants[0]
+
+
 def merge(parts: Iterable[Series]) -> Series | None:
     """One series out of several; of windows that several have, the one of the most rows. None for no parts."""
     known = list(parts)
@@ -107,29 +113,24 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything but the counts per bin, of which only a few windows are ever shown."""
+    """Everything but the counts per bin, of which only a few windows are ever shown.
+
+    `versions`: all that served, sorted. `main_variant`: the variant that the page is about.
+    """
 
     model: str
+    versions: tuple[str, ...]
+    main_variant: str
     series: Mapping[SeriesKey, Series]
     baseline: Baseline
     signals: tuple[Signal, ...]
     decisions: tuple[Decision, ...]
     files: tuple[SourceFile, ...]
 
-    @property
-    def main_variant(self) -> str:
-        """The variant that the page is about: the champion, where there is one."""
-        variants = sorted({key.variant for key in self.series})
-        return Variant.CHAMPION.value if Variant.CHAMPION in variants or not variants else variants[0]
-
     def main(self, metric: str, column: str = "", segment: str = WHOLE) -> Series | None:
         """A metric of the main variant through all of its versions."""
-        return merge(
-            series
-            for key, series in self.series.items()
-            if (key.metric, key.column, key.segment) == (metric, column, segment)
-            and key.variant == self.main_variant
-        )
+        keys = (SeriesKey(version, self.main_variant, segment, column, metric) for version in self.versions)
+        return merge(self.series[key] for key in keys if key in self.series)
 
     def columns(self) -> tuple[str, ...]:
         """Names of the input columns, sorted."""

@@ -1,5 +1,6 @@
 """The segments, worst first."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,9 +31,11 @@ class Segment:
 
 def segment_rows(results: Results, headline: str) -> tuple[Segment, ...]:
     """All segments, the worst performance first; where it is not known, by windows with a breach, then by name."""
-    names = sorted({key.segment for key in results.series} - {WHOLE})
-    higher_is_better = headline != "rmse"
-    found = [_segment(results, name, headline, higher_is_better) for name in names]
+    grouped: dict[str, dict[SeriesKey, Series]] = defaultdict(dict)
+    for key, series in results.series.items():
+        if key.segment != WHOLE and key.variant == results.main_variant:
+            grouped[key.segment][key] = series
+    found = [_segment(name, mine, headline) for name, mine in grouped.items()]
     return tuple(segment for _, segment in sorted(found, key=lambda pair: (*pair[0], pair[1].name)))
 
 
@@ -47,14 +50,9 @@ def rows_of(parts: list[Series]) -> int:
     return int(most.sum())
 
 
-def _segment(
-    results: Results, name: str, headline: str, higher_is_better: bool
-) -> tuple[tuple[float, int], Segment]:
-    mine = {
-        key: series
-        for key, series in results.series.items()
-        if key.segment == name and key.variant == results.main_variant
-    }
+def _segment(name: str, mine: Mapping[SeriesKey, Series], headline: str) -> tuple[tuple[float, int], Segment]:
+    """With what it is sorted by."""
+    higher_is_better = headline != "rmse"
     versions = sorted({key.version for key in mine})
     rows = sum(
         rows_of([series for key, series in mine.items() if key.version == version]) for version in versions
