@@ -8,7 +8,8 @@ import numpy as np
 from driftsonde.core.chunks import WHOLE
 from driftsonde.report import drift, provenance, segments, timeline
 from driftsonde.report.axis import Tick, TimeAxis, axis_over
-from driftsonde.report.drift import ColumnDetail, HeatRow, RankedColumn
+from driftsonde.report.column_detail import ColumnDetail, column_detail
+from driftsonde.report.drift import HeatRow, RankedColumn
 from driftsonde.report.formats import format_plural, format_span, format_time
 from driftsonde.report.headline import Fact, Verdict, facts_of, verdict_of
 from driftsonde.report.performance import Performance, headline_metric, performance_view
@@ -85,9 +86,7 @@ def build_page(results: Results, counts: Mapping[ColumnWindow, tuple[BinCount, .
         other_decisions=timeline.other_decisions(results),
         heat=_heat(axis, ranked, anchors),
         details=tuple(
-            drift.column_detail(
-                axis, results, column, anchors[column.name], counts.get(windows[column.name], ())
-            )
+            column_detail(axis, results, column, anchors[column.name], counts.get(windows[column.name], ()))
             for column in chosen
             if axis
         ),

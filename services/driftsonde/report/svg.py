@@ -6,7 +6,7 @@ Coordinates: x from 0 to the plot's width in cells, y from 0 (top) to `HEIGHT`.
 
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 HEIGHT = 100
 
@@ -48,16 +48,11 @@ def dot(point: XY, css: str, title: str) -> Markup:
     return Markup('<path d="M{}h0" class="{}"><title>{}</title></path>').format(_pair(point), css, title)
 
 
-def rule_at(x: float, css: str) -> Markup:
-    """A vertical line over the whole height."""
-    return Markup('<path d="M{} 0V{}" class="{}"/>').format(_text(x), HEIGHT, css)
-
-
 def share_bar(share: float, css: str) -> Markup:
     """A horizontal bar of `share` (0 to 1) of its place. The number stands beside it, so it is hidden from readers."""
     return Markup(
         '<svg class="bar" aria-hidden="true" width="100%" height="9"><rect width="{}%" height="9" class="{}"/></svg>'
-    ).format(_text(100 * min(max(share, 0.0), 1.0)), escape(css))
+    ).format(_text(100 * min(max(share, 0.0), 1.0)), css)
 
 
 def _pair(point: XY) -> str:
