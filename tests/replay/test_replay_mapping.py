@@ -74,6 +74,13 @@ def test_numbers_that_are_called_categorical_are() -> None:
     assert (columns.numeric, columns.categorical) == (("x",), ("day",))
 
 
+def test_a_few_texts_among_many_numbers_are_slips() -> None:
+    numbers = [str(n % 2) for n in range(100)]
+    few, many = [*numbers[:-5], *"abcde"], [*numbers[:-6], *"abcdef"]
+    columns = mapped(Choices(), timestamp=numbers, prediction=numbers, few=few, many=many)
+    assert (columns.numeric, columns.categorical) == (("few",), ("many",))
+
+
 def test_without_a_prediction_the_score_decides() -> None:
     columns = mapped(Choices(), timestamp=["1"], score=["0.7"])
     assert columns.prediction is None

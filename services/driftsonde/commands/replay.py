@@ -143,7 +143,7 @@ def replay(
         real=settings_of_environment() if cluster else None,
     )
     _check(order)
-    outcome = _run(order, show=not as_json or sys.stderr.isatty())
+    outcome = _run(order, show=sys.stderr.isatty())
     try:
         report = write_report(order.out)
     except (InvalidResults, OSError) as error:
@@ -187,6 +187,7 @@ def _bars() -> Bars:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        transient=True,
     )
 
 

@@ -16,6 +16,9 @@ SAMPLE_ROWS = 20_000
 _MANY_VALUES = 1_000
 _OWN_VALUE_SHARE = 0.5
 
+# A column with no more texts among its numbers than this is numeric, and rows with such a text can't be read.
+_SLIPS_SHARE = 0.05
+
 # Numbers with more distinct values than this are not classes.
 _MAX_NUMERIC_CLASSES = 50
 
@@ -225,13 +228,13 @@ def _is_a_name(column: Raw) -> bool:
     distinct = len(set(texts))
     if distinct <= _MANY_VALUES or distinct < _OWN_VALUE_SHARE * len(texts):
         return False
-    return bool(parse_numbers(texts)[1].any())
+    return _has_texts(column)
 
 
 def _categorical(
     choices: Choices, features: Sequence[str], sample: Piece, inferred: dict[str, object]
 ) -> tuple[str, ...]:
-    """The chosen ones, and those that have texts among the first rows."""
+    """The chosen ones, and those that hold texts in the first rows."""
     found = [
         name for name in features if name not in choices.categorical and _has_texts(sample.columns[name])
     ]
@@ -241,7 +244,12 @@ def _categorical(
 
 
 def _has_texts(column: Raw) -> bool:
-    return isinstance(column, list) and bool(parse_numbers(column)[1].any())
+    """Whether it is more than a slip that some values are no numbers."""
+    if not isinstance(column, list):
+        return False
+    values, bad = parse_numbers(column)
+    known = np.count_nonzero(~np.isnan(values)) + np.count_nonzero(bad)
+    return bool(np.count_nonzero(bad) > _SLIPS_SHARE * known)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -96,7 +96,8 @@ class Child:
 
 def _ready_line(line: str) -> dict[str, Any] | None:
     try:
-        content = json.loads(line)
+        # Faust moves the cursor first, whether there is one or not.
+        content = json.loads(line[line.index("{") :])
     except ValueError:
         return None
     return content if isinstance(content, dict) and content.get("event") == "ready" else None
