@@ -432,3 +432,4 @@ def test_the_whole_demo_runs_and_says_so_in_json(tmp_path: Path) -> None:
     assert {one["kind"] for one in result["signals"]} == {"alert", "retrain", "resolve", "rollback"}
     assert result["detection_delay"]["drift"]["windows"] == 1
     assert "Healthy" in run.stderr
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000

@@ -7,7 +7,12 @@ import click
 import httpx
 from rich.console import Console
 
+from driftsonde.adapters.clickhouse import Store
 from driftsonde.commands.errors import BadInput, Failed, end_on_sigterm, world_failures
+from driftsonde.core.baseline import Baseline
+from driftsonde.replay.results import write_results
+from driftsonde.report.report import write_report
+from driftsonde.report.results import InvalidResults
 from driftsonde.standalone.demo.data import InvalidData, read_rows, shuttle_file
 from driftsonde.standalone.demo.run import run
 from driftsonde.standalone.demo.story import MIN_ROWS
@@ -52,8 +57,16 @@ def demo(as_json: bool, keep: bool, data: Path | None, out: Path | None) -> None
         console.width = _PLAIN_WIDTH
     try:
         with world_failures():
-            ok = run(rows, path.name, directory, console, keep=keep, as_json=as_json)
+            ok = run(rows, path.name, directory, console, write_page, keep=keep, as_json=as_json)
     except (RuntimeError, httpx.HTTPError) as error:
         raise Failed(f"{error}; the logs are in {directory / 'logs'}") from error
+    except (InvalidResults, OSError) as error:
+        raise Failed(f"the report: {error}") from error
     if not ok:
         raise Failed(f"not everything that should have happened did; the logs are in {directory / 'logs'}")
+
+
+def write_page(store: Store, baseline: Baseline, directory: Path) -> Path:
+    """The files that a replay writes, and their page. Raises what `Store` raises, `InvalidResults`, OSError."""
+    write_results(store, baseline, directory)
+    return write_report(directory)

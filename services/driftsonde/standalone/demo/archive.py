@@ -46,6 +46,13 @@ class Archive:
     def labels(self) -> int:
         return self._number("SELECT count() FROM labels FINAL WHERE model = {model:String}")
 
+    def signals(self) -> int:
+        return self._number("SELECT uniqExact(id) FROM signals WHERE model = {model:String}")
+
+    def decisions(self) -> int:
+        """Steps of decisions."""
+        return self._number("SELECT uniqExact(id, step) FROM decisions WHERE model = {model:String}")
+
     def metrics(self) -> int:
         return self._number("SELECT count() FROM metrics FINAL WHERE model = {model:String}")
 

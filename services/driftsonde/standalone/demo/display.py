@@ -121,14 +121,14 @@ def show_expectations(console: Console, expectations: Iterable[Expectation]) -> 
     console.print(table)
 
 
-def show_places(console: Console, directory: Path, report: Path | None) -> None:
+def show_places(console: Console, directory: Path, page: Path | None) -> None:
     """Where to look afterwards."""
-    lines = [
+    lines = [f"report        {page}"] if page else []
+    lines += [
+        f"results       {directory}",
         f"logs          {directory / 'logs'}",
         f"store         {directory / 'store'}",
     ]
-    if report is not None:
-        lines.insert(0, f"report        {report}")
     lines.append("for real      docker compose up; see README.md")
     console.print(Text("\n".join(["Where to look", *(f"  {line}" for line in lines)])))
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.settings import ControllerSettings, JudgeSettings, Settings, SketcherSettings
 from driftsonde.client import Monitor
+from driftsonde.core.baseline import Baseline
 from driftsonde.core.events import Variant
 from driftsonde.standalone.cluster import Cluster
 from driftsonde.standalone.demo.archive import Archive
@@ -35,11 +36,24 @@ from driftsonde.standalone.demo.traffic import TrafficFeed
 _CHECK_S = 1.0
 
 
-def run(rows: Rows, source: str, directory: Path, console: Console, *, keep: bool, as_json: bool) -> bool:
+# Writes the result files and their page into a directory; returns the page's path.
+WritePage = Callable[[Store, Baseline, Path], Path]
+
+
+def run(
+    rows: Rows,
+    source: str,
+    directory: Path,
+    console: Console,
+    write_page: WritePage,
+    *,
+    keep: bool,
+    as_json: bool,
+) -> bool:
     """Play the story on `rows` with its data in `directory`; whether all that should have happened did.
 
     Progress and results go to `console`; with `as_json` the results go to standard output as one object instead.
-    Raises what `Cluster` raises.
+    Raises what `Cluster`, `Store` and `write_page` raise, and httpx.HTTPError.
     """
     started_s = time.monotonic()
     display = Display(console)
@@ -48,13 +62,14 @@ def run(rows: Rows, source: str, directory: Path, console: Console, *, keep: boo
             story.play()
         facts = story.facts()
         expectations = check(facts)
+        page = write_page(story.archive.store, story.baseline, directory) if story.baseline else None
         if as_json:
             print(json.dumps(summarise(facts, expectations, time.monotonic() - started_s)), flush=True)
         else:
             show_timeline(console, timeline(facts))
             show_numbers(console, facts)
             show_expectations(console, expectations)
-            show_places(console, directory, None)
+            show_places(console, directory, page)
         if keep:
             show_doors(console, story.cluster)
             _keep_running(story)

@@ -18,6 +18,7 @@ from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.kafka import CompactedReader, producer_config
 from driftsonde.adapters.topics import MODELS
 from driftsonde.adapters.wire_models import MODEL_RECORD, ModelRecord, register, spec_record, version_record
+from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.decisions import Kind, Step
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import SignalKind
@@ -88,6 +89,7 @@ class Story:
     teller: Teller
     started_ms: int = 0
     healthy_windows: int = 0
+    baseline: Baseline | None = None
     retraining: Retraining | None = None
     canary: Canary | None = None
     problem: str = ""
@@ -115,8 +117,8 @@ class Story:
         self.serving.versions["1"] = classifier
         start_ms = self._next_window_ms()
         before = start_ms + ROW_MS * np.arange(-len(reference), 0, dtype=np.int64)
-        baseline = baseline_of(SPEC, "1", classifier, reference, before, self.source)
-        self._register(spec_record(SPEC), version_record(SPEC.name, "1", baseline))
+        self.baseline = baseline_of(SPEC, "1", classifier, reference, before, self.source)
+        self._register(spec_record(SPEC), version_record(SPEC.name, "1", self.baseline))
         self.teller.say(
             f"version 1 learnt {len(training)} rows; right on {accuracy(classifier, reference):.1%} "
             f"of the {len(reference)} rows of its baseline"
@@ -255,7 +257,11 @@ class Story:
     def _settled(self) -> bool:
         sent = (sum(self.serving.served.values()), self.serving.labels_sent)
         stored = (self.archive.predictions(), self.archive.labels())
-        return stored == sent and self._matched() == self.serving.labels_sent
+        # Of what is published twice, the archive keeps one.
+        said = {seen.event.id for seen in self.log.signals}
+        decided = {(seen.event.id, seen.event.step) for seen in self.log.decisions}
+        known = (self.archive.signals(), self.archive.decisions()) == (len(said), len(decided))
+        return known and stored == sent and self._matched() == self.serving.labels_sent
 
     def _matched(self) -> int:
         samples = self.cluster.read_metric("sketcher", "driftsonde_labels_matched_total")
