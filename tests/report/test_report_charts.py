@@ -44,6 +44,14 @@ def test_few_windows_have_a_cell_each() -> None:
     ]
 
 
+def test_long_periods_have_ticks_on_the_calendar() -> None:
+    three_years = axis_over([series_of([0.1] * 24 * 365 * 3, first=24 * 100)])
+    assert [tick.label for tick in three_years.ticks()] == ["1971", "1972", "1973"]
+    assert three_years.ticks()[0].at == pytest.approx(100 * 265 / (365 * 3), abs=0.1)
+    half_a_year = axis_over([series_of([0.1] * 24 * 200, first=24 * 100)])
+    assert [tick.label for tick in half_a_year.ticks()] == ["May 1970", "Jul 1970", "Sep 1970"]
+
+
 @pytest.mark.parametrize("windows", [1, 2, MAX_CELLS, MAX_CELLS + 1, 1000, 20_000])
 def test_cells_and_ticks_are_bounded(windows: int) -> None:
     axis = axis_over([series_of([0.1] * windows)])

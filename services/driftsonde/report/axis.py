@@ -1,12 +1,14 @@
 """The time axis that all charts of the page share: equal cells, each of one or more windows."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
 from driftsonde.core.events import Ints
-from driftsonde.report.formats import format_tick
+from driftsonde.report.formats import TickPattern, format_tick
 from driftsonde.report.results import Series
 
 MAX_CELLS = 240
@@ -18,8 +20,9 @@ _STEPS_MS = (
     *(1000, 5000, 15_000, 30_000),
     *(_MINUTE_MS * count for count in (1, 5, 10, 15, 30)),
     *(_HOUR_MS * count for count in (1, 2, 3, 6, 12)),
-    *(_DAY_MS * count for count in (1, 2, 5, 7, 14, 30, 91, 182, 365, 1826)),
+    *(_DAY_MS * count for count in (1, 2, 5, 7, 14)),
 )
+_STEPS_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600)
 _MAX_TICKS = 5
 
 
@@ -61,12 +64,26 @@ class TimeAxis:
     def ticks(self) -> tuple[Tick, ...]:
         """Round moments along the axis; the first window's start where there is none."""
         length = self.cells * self.cell_ms
-        step = next((step for step in _STEPS_MS if length / step <= _MAX_TICKS), _STEPS_MS[-1])
-        first = math.ceil(self.start_ms / step) * step
-        moments = range(first, self.start_ms + length, step)
-        places = [(100 * (time - self.start_ms) / length, time) for time in moments]
-        ticks = tuple(Tick(at, format_tick(time, step)) for at, time in places if at <= 99)
-        return ticks or (Tick(0.0, format_tick(self.start_ms, _MINUTE_MS)),)
+        for moments, pattern in _grids(self.start_ms, self.start_ms + length):
+            if len(moments) <= _MAX_TICKS:
+                places = [(100 * (time - self.start_ms) / length, time) for time in moments]
+                ticks = tuple(Tick(at, format_tick(time, pattern)) for at, time in places if at <= 99)
+                return ticks or (Tick(0.0, format_tick(self.start_ms, TickPattern.MINUTE)),)
+        return (Tick(0.0, format_tick(self.start_ms, TickPattern.YEAR)),)
+
+
+def _grids(start_ms: int, end_ms: int) -> Iterator[tuple[Sequence[int], TickPattern]]:
+    """Round moments in [start_ms, end_ms), on ever coarser grids: equal steps, then the calendar's."""
+    for step_ms in _STEPS_MS:
+        pattern = TickPattern.DAY if step_ms >= _DAY_MS else TickPattern.MINUTE
+        pattern = TickPattern.SECOND if step_ms < _MINUTE_MS else pattern
+        yield range(-(-start_ms // step_ms) * step_ms, end_ms, step_ms), pattern
+    first, last = (datetime.fromtimestamp(time // 1000, UTC) for time in (start_ms, end_ms))
+    for months in _STEPS_MONTHS:
+        numbers = range(max(12, first.year * 12 // months * months), last.year * 12 + last.month, months)
+        starts = [int(datetime(n // 12, n % 12 + 1, 1, tzinfo=UTC).timestamp()) * 1000 for n in numbers]
+        pattern = TickPattern.YEAR if months >= 12 else TickPattern.MONTH
+        yield [time for time in starts if start_ms <= time < end_ms], pattern
 
 
 def axis_over(series: list[Series]) -> TimeAxis:

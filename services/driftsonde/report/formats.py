@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from enum import Enum
 
 NOTHING = "–"
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -176,19 +177,23 @@ def format_moment(time_ms: int) -> str:
     return _SPACE.join((str(moment.day), f"{moment:%b}", f"{moment:%Y}", clock))
 
 
-def format_tick(time_ms: int, step_ms: int) -> str:
-    """A moment on an axis whose ticks are `step_ms` apart.
+class TickPattern(Enum):
+    """What a label on an axis says of a moment: as much as the step between the labels needs."""
 
-    >>> format_tick(1_709_474_400_000, 3_600_000), format_tick(1_709_424_000_000, 86_400_000)
-    ('3 Mar 14:00', '3 Mar')
+    SECOND = "{moment:%H:%M:%S}"
+    MINUTE = "{moment.day} {moment:%b} {moment:%H:%M}"
+    DAY = "{moment.day} {moment:%b}"
+    MONTH = "{moment:%b} {moment:%Y}"
+    YEAR = "{moment:%Y}"
+
+
+def format_tick(time_ms: int, pattern: TickPattern) -> str:
+    """A moment on an axis.
+
+    >>> [format_tick(1_709_474_400_000, pattern) for pattern in TickPattern]
+    ['14:00:00', '3 Mar 14:00', '3 Mar', 'Mar 2024', '2024']
     """
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    day = f"{moment.day} {moment:%b}"
-    if step_ms >= 300 * _DAY_MS:
-        return f"{moment:%Y}"
-    if step_ms >= _DAY_MS:
-        return day
-    return f"{day} {moment:%H:%M}" if step_ms >= _MINUTE_MS else f"{moment:%H:%M:%S}"
+    return pattern.value.format(moment=datetime.fromtimestamp(time_ms / 1000, UTC))
 
 
 def format_span(duration_ms: int) -> str:

@@ -150,7 +150,7 @@ def _entry(signal: Signal, decisions: Sequence[Decision]) -> Entry:
         about += f", {signal.segment}"
     told = [decision for decision in decisions if decision.kind is not Kind.NOTIFY]
     deliveries = [decision for decision in decisions if decision.kind is Kind.NOTIFY]
-    lines = [_decision_line(decision) for decision in (*told, *deliveries)]
+    lines = [_decision_line(decision, signal.summary) for decision in (*told, *deliveries)]
     return Entry(
         kind=signal.kind,
         word=_KIND_WORDS[signal.kind],
@@ -178,7 +178,8 @@ def _evidence(evidence: Sequence[Evidence]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _decision_line(decision: Decision) -> DecisionLine:
+def _decision_line(decision: Decision, said: str = "") -> DecisionLine:
+    """`said` is what stands above it already: a reason that only repeats it is left out."""
     detail = decision.detail
     what = (
         f"message to {detail.target}"
@@ -187,7 +188,7 @@ def _decision_line(decision: Decision) -> DecisionLine:
     )
     if detail.traffic is not None:
         what += " → " + ", ".join(f"{share.version} {share.weight:.0%}" for share in detail.traffic.split)
-    reason = detail.reason
+    reason = "" if detail.reason == said else detail.reason
     if detail.attempts > 1:
         reason += f"{'; ' if reason else ''}{format_plural(detail.attempts, 'try').replace('trys', 'tries')}"
     return DecisionLine(
