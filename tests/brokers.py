@@ -25,6 +25,16 @@ class Broker:
         ensure_topics(self.settings, [made], partitions=self.partitions)
         return made
 
+    def read_all(self, topic: str) -> list[Message]:
+        """Every message that a topic has now."""
+        consumer = Consumer(consumer_config(self.settings, "test"))
+        places = [
+            TopicPartition(topic, p) for p in consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        ]
+        ends = [consumer.get_watermark_offsets(place, timeout=10) for place in places]
+        consumer.close()
+        return self.read(topic, sum(high - low for low, high in ends))
+
     def read(self, topic: str, count: int) -> list[Message]:
         """The messages of a topic from its beginning, at least `count` unless it takes too long."""
         # Assigned, not subscribed: joining a group would take the test seconds.

@@ -5,12 +5,14 @@ be ahead of what was folded. We therefore keep positions with the results, in th
 partition where the service says. The committed offsets are for lag displays only.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import faust
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -24,29 +26,76 @@ Positions = Mapping[tuple[str, int], int]
 # Told the partitions this worker now has; answers where to start each of them.
 StartPositions = Callable[[Assignment], Awaitable[Positions]]
 
+_RETRY_S = 0.5
+
 _log = logging.getLogger(__name__)
 
 
 class PositionedConsumer(driver.Consumer):
-    """Faust's consumer, but for where it starts after each rebalance."""
+    """Faust's consumer, but for where it starts after each rebalance.
+
+    Faust seeks from another task than the one that fetches, more than once a rebalance, and goes on to deliver what was
+    fetched before. Here the task that fetches seeks, between two fetches, and the inbox takes from each partition what
+    comes next: so nothing is skipped, whatever is still on its way.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._seek_is_due = False
+        self._fetched: dict[TP, int] = {}
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._seek_is_due = True
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._seek_is_due = True
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Called by Faust once a rebalance is over: seek to the service's positions instead."""
+        """Called by Faust during and after a rebalance: seek before the next fetch, to the service's positions."""
+        self._seek_is_due = True
+        return {}
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  # Faust's name
+        """Called by Faust again and again, by one task."""
+        while self._seek_is_due and self.flow_active:
+            await self._seek_to_positions()
+        async for tp, fetched in super().getmany(timeout):
+            if self._seek_is_due:
+                return
+            message: Any = fetched
+            message.follows = self._fetched.get(tp, message.offset)
+            self._fetched[tp] = message.offset + 1
+            yield tp, message
+
+    async def _seek_to_positions(self) -> None:
         app = cast("DriftsondeApp", self.app)
-        assigned = {tp for tp in self.assignment() if not tp.topic.startswith("__")}
-        wanted = await app.start_positions(frozenset((tp.topic, tp.partition) for tp in assigned))
-        beginnings = await self.earliest_offsets(*assigned)
-        starts: dict[TP, int] = {}
-        for tp in sorted(assigned):
-            first = beginnings.get(tp) or 0
-            start = max(first, wanted.get((tp.topic, tp.partition), 0))
-            await self._seek(tp, start)
-            starts[tp] = start
+        self._seek_is_due = False
+        self._fetched.clear()
+        app.inbox.expect({})
+        try:
+            assigned = {tp for tp in self.assignment() if not tp.topic.startswith("__")}
+            wanted = await app.start_positions(frozenset((tp.topic, tp.partition) for tp in assigned))
+            beginnings = await self.earliest_offsets(*assigned) if assigned else {}
+            if self._seek_is_due:
+                return  # another rebalance, meanwhile
+            for tp in sorted(assigned):
+                start = max(beginnings.get(tp) or 0, wanted.get((tp.topic, tp.partition), 0))
+                await self._seek(tp, start)
+                self._read_offset[tp] = None
+                self._fetched[tp] = start
+        except KafkaError as error:
+            _log.warning("positions not found yet", extra={"problem": repr(error)})
+            self._seek_is_due = True
+            await asyncio.sleep(_RETRY_S)
+            return
+        positions = {(tp.topic, tp.partition): start for tp, start in self._fetched.items()}
+        app.inbox.expect(positions)
         _log.info(
             "partitions assigned",
-            extra={"positions": {f"{t.topic}/{t.partition}": o for t, o in starts.items()}},
+            extra={"positions": {f"{topic}/{number}": start for (topic, number), start in positions.items()}},
         )
-        return starts
 
 
 class Transport(driver.Transport):
@@ -57,12 +106,15 @@ class DriftsondeApp(faust.App):
     """A Faust app whose service decides where partitions start."""
 
     start_positions: StartPositions
+    inbox: Inbox
 
     def _new_transport(self) -> driver.Transport:
         return Transport(self.conf.broker_consumer, self)
 
 
-def create_app(name: str, kafka: KafkaSettings, data: Path, start_positions: StartPositions) -> DriftsondeApp:
+def create_app(
+    name: str, kafka: KafkaSettings, data: Path, inbox: Inbox, start_positions: StartPositions
+) -> DriftsondeApp:
     """An app of the consumer group `name`. `data` is a folder that Faust may write to; we store nothing there."""
     app = DriftsondeApp(
         name,
@@ -83,10 +135,11 @@ def create_app(name: str, kafka: KafkaSettings, data: Path, start_positions: Sta
         store="memory://",
     )
     app.start_positions = start_positions
+    app.inbox = inbox
     return app
 
 
-def feed(app: DriftsondeApp, topics: Iterable[Topic], inbox: Inbox) -> None:
+def feed(app: DriftsondeApp, topics: Iterable[Topic]) -> None:
     """One agent for each topic that only passes raw messages on: an exception in an agent would lose its message."""
     for topic in topics:
         channel = app.topic(
@@ -96,11 +149,12 @@ def feed(app: DriftsondeApp, topics: Iterable[Topic], inbox: Inbox) -> None:
         async def pass_on(stream: Any) -> None:
             async for event in stream.noack().events():
                 message = event.message
-                await inbox.put(
+                await app.inbox.put(
                     Incoming(
                         message.topic,
                         message.partition,
                         message.offset,
+                        message.follows,
                         message.key,
                         message.value,
                         tuple((message.headers or {}).items()),
@@ -128,4 +182,5 @@ def run_worker(app: DriftsondeApp) -> None:
     for chatty in ("faust", "mode", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, loglevel=None, quiet=True)
+    worker.spinner = None  # it writes to standard output, and would mangle the ready line
     worker.execute_from_commandline()

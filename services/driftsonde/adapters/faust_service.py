@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 _ASSIGNMENT = "assignment"
 
 LAG_INTERVAL_S = 5.0
+
+T = TypeVar("T")
 
 
 class Worker(Protocol):
@@ -68,12 +70,12 @@ def serve(
         ready.when_clear(lambda: announce_ready(service, health.port))
 
         async def start_positions(assigned: Assignment) -> Positions:
-            positions = await worker.start_positions(assigned)
+            positions = await _or_leave(worker.start_positions(assigned))
             ready.clear(_ASSIGNMENT)
             return positions
 
-        app = create_app(f"driftsonde-{service}", settings.kafka, Path(data), start_positions)
-        feed(app, topics, worker.inbox)
+        app = create_app(f"driftsonde-{service}", settings.kafka, Path(data), worker.inbox, start_positions)
+        feed(app, topics)
 
         async def work() -> None:
             await _or_leave(worker.run())
@@ -96,11 +98,12 @@ def serve(
         run_worker(app)
 
 
-async def _or_leave(loop: Coroutine[Any, Any, None]) -> None:
+async def _or_leave(call: Coroutine[Any, Any, T]) -> T:
+    """Leave the process if it fails: Faust would go on without."""
     try:
-        await loop
+        return await call
     except asyncio.CancelledError:
         raise
     except BaseException:
-        _log.exception("the loop failed; leaving")
+        _log.exception("the service failed; leaving")
         os._exit(1)

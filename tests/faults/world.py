@@ -1,0 +1,249 @@
+"""Kafka, a store and the services as processes: several workers of each, to be killed and started again."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from brokers import Broker
+from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.clickhouse_migrations import apply_migrations
+from driftsonde.adapters.kafka import CompactedReader, ensure_topics, producer_config
+from driftsonde.adapters.resources import schemas_directory
+from driftsonde.adapters.settings import (
+    PREFIX,
+    ClickHouseSettings,
+    KafkaSettings,
+    Settings,
+    SketcherSettings,
+    environment,
+)
+from driftsonde.adapters.topics import DEAD_LETTERS, MODELS, SIGNALS, SKETCHES
+from driftsonde.adapters.wire_control import CONTROL_TYPES
+from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record, version_record
+from driftsonde.client.monitor import Monitor
+from driftsonde.commands.digest import TABLES, digest_of
+from driftsonde.core.signals import Signal
+from driftsonde.standalone.child import Child
+from driftsonde.standalone.store_process import StoreProcess, running_store
+from faults.load import COUNTRIES, Call, Cell, Load, Predictions
+from kafka.launcher import KafkaCluster
+
+SERVICES = ("sketcher", "judge", "archiver")
+GROUPS = tuple(f"driftsonde-{service}" for service in SERVICES)
+PARTITIONS = 12
+
+_READY_S = 90.0
+_STOP_S = 30.0
+
+
+@dataclass(slots=True)
+class World:
+    """`settings` reach Kafka and the store. A worker's name is its service and a number: "judge-2"."""
+
+    kafka: KafkaCluster
+    store_process: StoreProcess
+    settings: Settings
+    directory: Path
+    store: Store
+    workers: dict[str, Child] = field(default_factory=dict)
+
+    # --- Workers
+
+    def start(self, *names: str) -> None:
+        """Start workers; `wait_ready` says when they have partitions."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        for name in names:
+            service = name.partition("-")[0]
+            log = self.directory / f"{name}.log"
+            environ = inherited | environment(self.settings)
+            self.workers[name] = Child(name, f"driftsonde.{service}", environ, log)
+
+    def wait_ready(self, *names: str) -> None:
+        for name in names:
+            self.workers[name].wait_ready(_READY_S)
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        child = self.workers.pop(name)
+        child.process.kill()
+        child.process.wait()
+
+    def stop(self, name: str) -> None:
+        """SIGTERM; a worker that doesn't end by itself is an error."""
+        child = self.workers.pop(name)
+        child.stop(_STOP_S)
+        assert child.process.returncode == 0, f"{name} ended with {child.process.returncode}{child.tail()}"
+
+    def stop_all(self) -> None:
+        for child in self.workers.values():
+            child.process.terminate()
+        for child in self.workers.values():
+            child.stop(_STOP_S)
+        self.workers.clear()
+
+    def ended(self) -> list[str]:
+        """The workers that have ended by themselves, with the end of their logs."""
+        return [
+            f"{n}: {c.process.returncode}{c.tail()}"
+            for n, c in self.workers.items()
+            if c.process.poll() is not None
+        ]
+
+    # --- What goes in
+
+    def register(self, load: Load) -> None:
+        codec = Codec((MODEL_RECORD,))
+        reader = CompactedReader(self.settings.kafka, MODELS)
+        reader.refresh()
+        records = [spec_record(load.spec()), version_record(load.model, "1", load.baseline())]
+        register(Producer(producer_config(self.settings.kafka)), codec, reader.state, records)
+        reader.close()
+
+    def send(self, load: Load, between: Callable[[int], object] = lambda window: None) -> None:
+        """Send all of the load, in messages that are the same each time; `between` is called after each window."""
+        servers = self.settings.kafka.bootstrap_servers
+        monitor = Monitor(
+            servers, load.model, "1", task="binary", strict=True, batch_rows=40, linger_ms=float("inf")
+        )
+        with monitor:
+            for window, calls in enumerate(load.calls()):
+                for call in calls:
+                    _send(monitor, call)
+                between(window)
+            monitor.heartbeat(load.end_ms)
+            assert monitor.flush(120.0)
+            stats = monitor.stats
+        assert (stats.dropped, stats.failed) == (0, 0), stats
+
+    # --- What comes out
+
+    def count(self, sql: str) -> int:
+        return int(self.store.query_rows(sql)[0][0])
+
+    def wait_until_caught_up(self, load: Load, timeout_s: float) -> float:
+        """Return the seconds it took until every window was judged and everything archived. Raises AssertionError."""
+        predictions, labels = load.rows_sent()
+        wanted = {
+            "predictions": predictions,
+            "labels": labels,
+            "judged": load.windows,
+            "labelled": sum(cell.labelled for (segment, _), cell in load.expected().items() if not segment),
+        }
+        began_s = time.monotonic()
+        while (found := self._progress()) != wanted:
+            if time.monotonic() - began_s > timeout_s:
+                raise AssertionError(f"{found} after {timeout_s:g} s, wanted {wanted}; ended: {self.ended()}")
+            time.sleep(0.25)
+        took_s = time.monotonic() - began_s
+        before: dict[str, str] = {}
+        while (now := self.digests()) != before:
+            before = now
+            time.sleep(1.5)
+        return took_s
+
+    def _progress(self) -> dict[str, int]:
+        accuracy = "metric = 'accuracy' AND segment = ''"
+        return {
+            "predictions": self.count("SELECT count() FROM predictions FINAL"),
+            "labels": self.count("SELECT count() FROM labels FINAL"),
+            "judged": self.count(f"SELECT count() FROM metrics_as_judged FINAL WHERE {accuracy}"),
+            "labelled": self.count(f"SELECT sum(n) FROM metrics FINAL WHERE {accuracy}"),
+        }
+
+    def digests(self) -> dict[str, str]:
+        return {table: digest_of(self.store, table) for table in TABLES}
+
+    def found(self, load: Load) -> dict[tuple[str, int], Cell]:
+        """What the store says of every window, in the form of `Load.expected`."""
+        bins = {
+            (segment, start): tuple(counts)
+            for segment, start, counts in self.store.query_rows(
+                "SELECT segment, toUnixTimestamp64Milli(window_start), counts FROM windows FINAL "
+                "WHERE model = {model:String} AND column = 'x'",
+                {"model": load.model},
+            )
+        }
+        outcomes = {
+            (segment, start): (n, round(n * value))
+            for segment, start, n, value in self.store.query_rows(
+                "SELECT segment, toUnixTimestamp64Milli(window_start), n, value FROM metrics FINAL "
+                "WHERE model = {model:String} AND metric = 'accuracy'",
+                {"model": load.model},
+            )
+        }
+        return {key: Cell(sum(counts), counts, *outcomes.get(key, (0, 0))) for key, counts in bins.items()}
+
+    def signal_ids(self) -> list[str]:
+        """The ids of all messages on the topic of signals: as often as each was sent."""
+        codec = Codec(CONTROL_TYPES)
+        broker = Broker(self.settings.kafka, PARTITIONS)
+        events = [codec.decode(message.value() or b"") for message in broker.read_all(SIGNALS.name)]
+        return [event.id for event in events if isinstance(event, Signal)]
+
+    # --- The same log again
+
+    def fresh_results(self, database: str) -> None:
+        """Forget everything that was computed, and keep the raw log: the next workers begin at its beginning."""
+        assert not self.workers
+        admin = AdminClient(self.settings.kafka.librdkafka())
+        for group in admin.delete_consumer_groups(list(GROUPS)).values():
+            group.result()
+        derived = (SKETCHES, SIGNALS, DEAD_LETTERS)
+        for deletion in admin.delete_topics([topic.name for topic in derived]).values():
+            deletion.result()
+        while admin.list_topics(timeout=10).topics.keys() & {topic.name for topic in derived}:
+            time.sleep(0.1)
+        ensure_topics(self.settings.kafka, derived, partitions=PARTITIONS)
+        self.store.close()
+        self.settings = replace(
+            self.settings, clickhouse=replace(self.settings.clickhouse, database=database)
+        )
+        self.store = _database(self.settings.clickhouse)
+
+
+def _send(monitor: Monitor, call: Call) -> None:
+    if isinstance(call, Predictions):
+        monitor.log(
+            {"x": call.x},
+            call.predicted,
+            score=np.where(call.predicted == 1, 0.9, 0.1),
+            ids=call.ids,
+            timestamps=call.times_ms,
+            segments={"country": np.array(COUNTRIES)[call.countries]},
+        )
+    else:
+        monitor.label(call.ids, call.values, timestamps=call.times_ms)
+    assert monitor.flush(120.0)
+
+
+def _database(settings: ClickHouseSettings) -> Store:
+    store = Store(settings)
+    store.create_database()
+    apply_migrations(store, schemas_directory() / "clickhouse")
+    return store
+
+
+@contextmanager
+def world(kafka: KafkaCluster, directory: Path) -> Iterator[World]:
+    """A store of its own, topics on `kafka`, and no workers yet; workers are stopped at the end."""
+    with ExitStack() as stack:
+        store_process = stack.enter_context(running_store(directory / "store"))
+        settings = Settings(
+            kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers),
+            clickhouse=ClickHouseSettings(host=store_process.host, port=store_process.port),
+            # Chunks so small that many end during a test; and no heartbeats of the sketcher in the log of a pause.
+            sketcher=SketcherSettings(chunk_messages=16, idle_timeout_s=3_600.0),
+        )
+        ensure_topics(settings.kafka, partitions=PARTITIONS, replication=min(3, len(kafka.ports)))
+        made = World(kafka, store_process, settings, directory, _database(settings.clickhouse))
+        stack.callback(made.stop_all)
+        yield made
+        made.store.close()
