@@ -45,7 +45,12 @@ RAIN = ModelSpec(
     lateness_ms=4 * SECOND_MS,
     label_wait_ms=30 * SECOND_MS,
 )
-ROLES = {"prediction": Role.PREDICTION, "score": Role.SCORE, "country": Role.SEGMENT}
+ROLES = {
+    "prediction": Role.PREDICTION,
+    "label": Role.PREDICTION,
+    "score": Role.SCORE,
+    "country": Role.SEGMENT,
+}
 STREAMS = (
     Stream("shop", "1", Variant.CHAMPION),
     Stream("shop", "2", Variant.CANARY),
@@ -131,7 +136,7 @@ class _Sent:
     copied: bool
 
 
-def random_log(rng: np.random.Generator, messages: int = 40) -> Log:
+def random_log(rng: np.random.Generator, messages: int = 40, heartbeats: bool = True) -> Log:
     """Rows out of order and late, repeated and of several versions, clocks that are wrong, gaps between offsets;
     labels that are early, late, corrected, unknown, or of no known class."""
     sent: list[_Sent] = []
@@ -141,6 +146,8 @@ def random_log(rng: np.random.Generator, messages: int = 40) -> Log:
         clock_ms += int(rng.integers(0, 24)) * TICK_MS
         offset += 1 + int(rng.random() < 0.15) * int(rng.integers(1, 9))
         event = _random_prediction(rng, clock_ms, event_time_ms, sent)
+        if isinstance(event, Heartbeat) and not heartbeats:
+            continue
         predictions.append((offset, None if event is None else Message(offset, RECORDED_MS, event)))
         if isinstance(event, PredictionBatch) and event.model != "unknown":
             newest_ms = int(event.timestamps_ms.max())

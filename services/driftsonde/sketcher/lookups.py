@@ -9,7 +9,6 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.positions import read_archived
 from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.events import (
-    MISSING_CODE,
     CategoricalColumn,
     Column,
     NumericColumn,
@@ -31,8 +30,8 @@ WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
 ORDER BY source_partition, source_offset, source_row
 """
 
-# The offset after the message with which event time reached the gate. A timestamp beyond the event time that was
-# reached is of a message that was rejected for its clock.
+# The offset after the message with which event time reached the gate: exact unless a heartbeat did that, for the store
+# does not have them. A timestamp beyond the event time that was reached is of a message rejected for its clock.
 _GATE = """
 SELECT minOrNull(source_offset) + 1
 FROM predictions
@@ -118,7 +117,8 @@ def _columns(
     categorical_names: Sequence[str],
     categorical_values: Sequence[str],
 ) -> Iterable[Column]:
-    """The columns that an outcome needs: prediction, score and segments. The archive has no roles; names tell."""
+    """The columns that an outcome needs: prediction, score and segments. The archive has no roles; names tell. A
+    missing category is not in the row."""
     roles = {"prediction": Role.PREDICTION, "score": Role.SCORE} | dict.fromkeys(
         plan.spec.segments, Role.SEGMENT
     )
@@ -127,8 +127,7 @@ def _columns(
             yield NumericColumn(name, roles[name], np.array([value]))
     for name, text in zip(categorical_names, categorical_values, strict=True):
         if name in roles:
-            code = MISSING_CODE if text == "" else 0
-            yield CategoricalColumn(name, roles[name], np.array([code], dtype=np.int32), (text,))
+            yield CategoricalColumn(name, roles[name], np.zeros(1, dtype=np.int32), (text,))
 
 
 def _replay_labels(entries: Entries, plan: Plan, labels: Sequence[tuple[Any, ...]]) -> None:

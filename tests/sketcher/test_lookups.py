@@ -1,0 +1,145 @@
+"""What the store says about predictions that are not in the hot index, on the real engine."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.clickhouse_migrations import apply_migrations
+from driftsonde.adapters.dead_letters import SourceMessage
+from driftsonde.adapters.resources import schemas_directory
+from driftsonde.adapters.settings import ClickHouseSettings
+from driftsonde.adapters.topics import LABELS, PREDICTIONS
+from driftsonde.adapters.wire_events import EVENT_TYPES
+from driftsonde.archiver.pipeline import archive
+from driftsonde.core.events import LabelBatch, PredictionBatch, Variant
+from driftsonde.core.join import NO_LABEL_TIME_MS, Entries, Stream
+from driftsonde.sketcher.lookups import NotArchivedYet, look_up
+from driftsonde.sketcher.pipeline import Found, Lookup
+from driftsonde.standalone.store_process import running_store
+from partition_oracle import accepted, answer, event_times
+from stream_examples import END_MS, Log, categorical, numeric, plans, random_log
+
+pytestmark = pytest.mark.io
+
+CODEC = Codec(EVENT_TYPES)
+TOPICS = (PREDICTIONS.name, LABELS.name)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    with running_store(tmp_path_factory.mktemp("store") / "data") as process:
+        yield process.host, process.port
+
+
+@pytest.fixture
+def store(address: tuple[str, int], request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store on a database of the test's own."""
+    name = "".join(c if c.isalnum() else "_" for c in request.node.name)
+    store = Store(ClickHouseSettings(*address, database=f"db_{name}"))
+    apply_migrations(store, schemas_directory() / "clickhouse")
+    yield store
+    store.close()
+
+
+def put(store: Store, *messages: tuple[str, int, object], partition: int = 0) -> None:
+    """Archive messages of one partition."""
+    batch = archive(
+        [
+            SourceMessage(topic, partition, offset, b"k", CODEC.encode(event))
+            for topic, offset, event in messages
+        ],
+        CODEC,
+    )
+    for insert in (*batch.inserts, batch.progress):
+        store.insert_arrow(insert.table, insert.rows)
+
+
+def put_log(store: Store, log: Log) -> None:
+    for topic, entries in zip(TOPICS, (log.predictions, log.labels), strict=True):
+        put(
+            store,
+            *((topic, offset, message.event) for offset, message in entries if message and accepted(message)),
+        )
+
+
+def by_id(found: Found) -> dict[tuple[Stream, str], Entries]:
+    return {(entries.stream, entries.ids[0]): entries for entries in found.entries}
+
+
+def outcome_of(entries: Entries) -> tuple[bytes, ...]:
+    values = (entries.timestamps_ms, entries.predictions, entries.scores, entries.slices)
+    return tuple(array.tobytes() for array in values)
+
+
+def label_of(entries: Entries) -> tuple[float, int]:
+    return float(entries.labels[0]), int(entries.label_times_ms[0])
+
+
+def ids_of(log: Log, model: str) -> tuple[str, ...]:
+    return tuple(
+        {
+            prediction_id
+            for _, message in log.predictions
+            if message and isinstance(message.event, PredictionBatch) and message.event.model == model
+            for prediction_id in message.event.ids
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_store_answers_as_the_log_does(store: Store, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    log = random_log(rng, heartbeats=False)
+    put_log(store, log)
+    labelled = 0
+    for (below, _), reached_ms in zip(log.predictions, event_times(log), strict=True):
+        model = str(rng.choice(["shop", "rain"]))
+        gate_ms = reached_ms + int(rng.integers(-60, 3)) * 1000
+        labels_below = int(rng.choice([offset for offset, _ in log.labels]))
+        lookup = Lookup(model, ids_of(log, model), 0, below, labels_below, gate_ms, reached_ms)
+        found, wanted = by_id(look_up(store, lookup, plans, TOPICS)), by_id(answer(log, lookup))
+        assert {key: outcome_of(entries) for key, entries in found.items()} == {
+            key: outcome_of(entries) for key, entries in wanted.items()
+        }
+        for key, entries in wanted.items():
+            if entries.label_times_ms[0] != NO_LABEL_TIME_MS:
+                assert label_of(found[key]) == label_of(entries)
+                labelled += 1
+    assert labelled > 20
+
+
+def test_nothing_is_said_before_all_of_it_is_archived(store: Store) -> None:
+    log = random_log(np.random.default_rng(4))
+    put_log(store, log)
+    prediction_end, label_end = log.predictions[-1][0] + 1, log.labels[-1][0] + 1
+    lookup = Lookup("shop", ("s0",), 0, prediction_end, label_end, END_MS + 1, END_MS)
+    look_up(store, lookup, plans, TOPICS)
+    for early in (
+        replace(lookup, predictions_below=prediction_end + 1),
+        replace(lookup, labels_below=label_end + 1),
+        replace(lookup, partition=1),
+    ):
+        with pytest.raises(NotArchivedYet):
+            look_up(store, early, plans, TOPICS)
+
+
+def test_a_prediction_of_another_partition_is_found_with_its_labels(store: Store) -> None:
+    batch = PredictionBatch(
+        "shop",
+        "1",
+        Variant.CHAMPION,
+        ("far",),
+        np.array([5_000]),
+        (categorical("prediction", ["yes"]), numeric("score", [0.75]), categorical("country", [""])),
+    )
+    label = LabelBatch("shop", ("far",), np.array([6_000]), categorical("label", ["no"]))
+    put(store, (PREDICTIONS.name, 9, batch), (LABELS.name, 9, label), partition=1)
+    put(store, (PREDICTIONS.name, 0, replace(batch, ids=("near",))), (LABELS.name, 0, label), partition=0)
+    (entries,) = look_up(store, Lookup("shop", ("far",), 0, 1, 1, 7_000, 5_000), plans, TOPICS).entries
+    assert (entries.predictions[0], entries.scores[0]) == (1.0, 0.75)
+    assert entries.slices[0, 0] == 3  # an empty text is a value as any other: not in the baseline
+    assert (entries.labels[0], entries.label_times_ms[0]) == (0.0, 6_000)
