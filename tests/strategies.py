@@ -1,6 +1,9 @@
 """Every Hypothesis strategy of the tests."""
 
+from collections.abc import Callable
+
 import numpy as np
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from driftsonde.core.events import (
@@ -89,3 +92,10 @@ def events() -> st.SearchStrategy[RawEvent]:
     return st.one_of(
         prediction_batches(), label_batches(), feature_batches(), st.builds(Heartbeat, event_times())
     )
+
+
+def by_seed(examples: int) -> Callable[[Callable[[int], None]], Callable[[], None]]:
+    """Run a test with random seeds. A smaller seed is no simpler case, so none is looked for."""
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    seeds = st.integers(0, 2**32 - 1)
+    return lambda test: settings(max_examples=examples, deadline=None, phases=phases)(given(seeds)(test))
