@@ -342,8 +342,8 @@ def _count_outcome(
     inside = min(max(score, 2.0**-52), 1 - 2.0**-52)
     # NumPy's logarithm, which may differ from the standard library's in the last bit.
     loss = float(-np.log(inside if label == 1 else 1 - inside))
-    for place, value in enumerate(((score - label) * (score - label), loss, 1.0)):
-        sums[place] = sums.get(place, 0.0) + sign * value
+    for place, value in enumerate((sign * (score - label) * (score - label), sign * loss, 1.0)):
+        sums[place] = sums.get(place, 0.0) + value
 
 
 def _bump(counts: dict[int, int], place: int, by: int = 1) -> None:

@@ -19,7 +19,15 @@ from driftsonde.core.events import (
 )
 from driftsonde.core.join import Stream
 from driftsonde.core.plan import Plan, plan_for
-from driftsonde.core.spec import ModelSpec, Task
+from driftsonde.core.spec import (
+    CanaryRule,
+    DriftRule,
+    ModelSpec,
+    PerformanceRule,
+    Policy,
+    QualityRule,
+    Task,
+)
 from driftsonde.sketcher.pipeline import Message
 
 SECOND_MS = 1_000
@@ -29,6 +37,15 @@ START_MS = 1_000_000
 END_MS = 100_000_000
 RECORDED_MS = END_MS
 
+# Bars so low that random windows keep passing them and coming back.
+TOUCHY = Policy(
+    drift=DriftRule(psi=0.4, alpha=0.9, min_rows=2, alert_after=1, retrain_after=2, resolve_after=1),
+    quality=QualityRule(missing_rate=0.0, unseen_rate=0.0, out_of_range_rate=0.0),
+    performance=PerformanceRule(
+        drop=0.2, confidence=0.05, min_labels=2, alert_after=1, retrain_after=2, resolve_after=1
+    ),
+    canary=CanaryRule(margin=-0.9, alpha=0.9, min_labels=3),
+)
 SHOP = ModelSpec(
     "shop",
     Task.BINARY,
@@ -37,6 +54,7 @@ SHOP = ModelSpec(
     label_wait_ms=60 * SECOND_MS,
     classes=("no", "yes"),
     segments=("country",),
+    policy=TOUCHY,
 )
 RAIN = ModelSpec(
     "rain",
@@ -44,6 +62,7 @@ RAIN = ModelSpec(
     window_ms=25 * SECOND_MS,
     lateness_ms=4 * SECOND_MS,
     label_wait_ms=30 * SECOND_MS,
+    policy=TOUCHY,
 )
 ROLES = {
     "prediction": Role.PREDICTION,
@@ -99,13 +118,14 @@ def _plans() -> Mapping[tuple[str, str], Plan]:
         categorical("prediction", rng.choice(["no", "yes"], rows).tolist()),
     )
     rain = (numeric("pressure", rng.normal(size=rows).tolist()), numeric("prediction", [0.0] * rows))
+    rained = numeric("label", rng.normal(size=rows).tolist())
     # Version 3 has no baseline.
     return {
-        ("shop", "1"): plan_of(SHOP, "1", *shop),
+        ("shop", "1"): plan_of(SHOP, "1", *shop, labels=shop[-1]),
         ("shop", "2"): plan_of(SHOP, "2", *shop[1:], shop[0]),
         ("shop", "3"): plan_for(SHOP, None, "", "policy"),
         ("shop", ""): plan_for(SHOP, None, "", "policy"),
-        ("rain", "1"): plan_of(RAIN, "1", *rain),
+        ("rain", "1"): plan_of(RAIN, "1", *rain, labels=rained),
         ("rain", ""): plan_for(RAIN, None, "", "policy"),
     }
 

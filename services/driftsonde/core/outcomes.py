@@ -6,7 +6,7 @@ Layout of `Sketch.counts`:
                     standing for any other value; for a binary task with scores then
                     [score cells of negatives, score cells of positives]
 Layout of `Sketch.sums`:
-    binary          [squared error of the score, logarithmic loss, scored rows]
+    binary          [squared error of the score, logarithmic loss, scored rows put in and taken out alike]
     multiclass      []
     regression      [error, absolute error, squared error, label, squared label], error = prediction - label
 A correction takes the old outcome out (sign -1) and puts the new one in, so counts of one chunk may be negative.
@@ -151,8 +151,8 @@ def _add_scores(
     inside = np.clip(scores, _SCORE_MARGIN, 1 - _SCORE_MARGIN)
     log_loss = -np.log(np.where(positive, inside, 1 - inside))
     squared = (scores - positive) ** 2
-    for place, values in enumerate((squared, log_loss, np.ones_like(scores))):
-        sums[:, place] = np.bincount(group, signs * values, minlength=groups)
+    for place, values in enumerate((signs * squared, signs * log_loss, np.ones_like(scores))):
+        sums[:, place] = np.bincount(group, values, minlength=groups)
 
 
 def _weighted(place: Ints | Codes, signs: Floats, size: int) -> Ints:

@@ -212,17 +212,19 @@ def _binary(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator
 
 def _scores(sketch: Sketch, confidence: float) -> Iterator[Metric]:
     negatives, positives = score_cells_of(sketch)
-    squared, log_loss, scored = (float(value) for value in sketch.sums)
-    n = round(scored)
-    if n <= 0:
+    squared, log_loss, changes = (float(value) for value in sketch.sums)
+    if not changes:
         return
+    # Once there was a score, all three are told, NaN where undefined: a correction may have taken the value away that
+    # is in the store.
+    n_negative, n_positive = int(negatives.sum()), int(positives.sum())
+    n = n_negative + n_positive
     auc = performance.roc_auc(negatives, positives)
-    if not math.isnan(auc):
-        bounds = intervals.hanley_mcneil(auc, int(negatives.sum()), int(positives.sum()), confidence)
-        yield Metric("", "roc_auc", n, auc, bounds.lower, bounds.upper)
+    bounds = intervals.hanley_mcneil(auc, n_negative, n_positive, confidence)
+    yield Metric("", "roc_auc", n, auc, bounds.lower, bounds.upper)
     # Rounding, after what was put in was taken out again, can leave a sum of nothing a little below 0.
-    yield Metric("", "log_loss", n, max(0.0, log_loss) / n)
-    yield Metric("", "brier", n, max(0.0, squared) / n)
+    yield Metric("", "log_loss", n, max(0.0, log_loss) / n if n else NAN)
+    yield Metric("", "brier", n, max(0.0, squared) / n if n else NAN)
 
 
 def _multiclass(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:

@@ -1,0 +1,62 @@
+"""The judge on what sketchers make of random logs: crashes, other flushes and little memory change no result."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from driftsonde.core.chunks import ChunkSketch, Progress
+from judge_runs import FakeStorage, run_quietly, run_troubled
+from partition_runs import Received, run
+from strategies import by_seed
+from stream_examples import Log, random_log
+
+PARTITIONS = 2
+
+Published = list[ChunkSketch | Progress]
+
+
+def publish(logs: Sequence[Log], rng: np.random.Generator, restarts: int) -> Published:
+    """What one sketcher for each partition puts on the topic, their messages mixed at random."""
+    parts: list[Published] = []
+    for partition, log in enumerate(logs):
+        received = Received(partition)
+        index_rows = int(rng.choice([12, 10_000]))
+        for _ in range(restarts):
+            run(log, received, rng, index_rows, steps=int(rng.integers(1, 120)))
+        run(log, received, rng, index_rows)
+        parts.append(received.published)
+    turns = rng.permutation([number for number, part in enumerate(parts) for _ in part])
+    iterators = [iter(part) for part in parts]
+    return [next(iterators[turn]) for turn in turns.tolist()]
+
+
+def assert_same_results(ours: FakeStorage, theirs: FakeStorage) -> None:
+    assert ours.as_judged == theirs.as_judged
+    assert {key: repr(signal) for key, signal in ours.signals.items()} == {
+        key: repr(signal) for key, signal in theirs.signals.items()
+    }
+    assert ours.rows == theirs.rows
+    assert {model: state for model, (_, state) in ours.states.items()} == {
+        model: state for model, (_, state) in theirs.states.items()
+    }
+
+
+@by_seed(20)
+def test_crashes_and_little_memory_change_no_result(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logs = [random_log(rng, 18) for _ in range(PARTITIONS)]
+    topic = publish(logs, rng, restarts=0)
+    quiet = run_quietly(topic, PARTITIONS)
+    troubled = run_troubled(topic, PARTITIONS, rng, crashes=int(rng.integers(0, 5)))
+    assert_same_results(troubled, quiet)
+
+
+@by_seed(20)
+def test_results_are_a_function_of_the_log(seed: int) -> None:
+    """Whatever the sketchers send how often, and whatever happens to them and to the judge."""
+    rng = np.random.default_rng(seed)
+    logs = [random_log(rng, 18) for _ in range(PARTITIONS)]
+    quiet = run_quietly(publish(logs, np.random.default_rng(1), restarts=0), PARTITIONS)
+    other = publish(logs, rng, restarts=int(rng.integers(0, 3)))
+    troubled = run_troubled(other, PARTITIONS, rng, crashes=int(rng.integers(0, 3)))
+    assert_same_results(troubled, quiet)
