@@ -37,6 +37,7 @@ from faults.load import COUNTRIES, Call, Cell, Load, Predictions
 from kafka.launcher import KafkaCluster
 
 SERVICES = ("sketcher", "judge", "archiver")
+WORKERS = tuple(f"{service}-{number}" for service in SERVICES for number in (1, 2))
 GROUPS = tuple(f"driftsonde-{service}" for service in SERVICES)
 PARTITIONS = 12
 
@@ -119,7 +120,7 @@ class World:
                     _send(monitor, call)
                 between(window)
             monitor.heartbeat(load.end_ms)
-            assert monitor.flush(120.0)
+            assert monitor.flush(60.0), monitor.stats
             stats = monitor.stats
         assert (stats.dropped, stats.failed) == (0, 0), stats
 
@@ -209,6 +210,15 @@ class World:
         self.store = _database(self.settings.clickhouse)
 
 
+def undisturbed_digests(world: World, load: Load) -> dict[str, str]:
+    """What one worker of each service makes of the same log, from its beginning and left alone."""
+    alone = tuple(f"{service}-alone" for service in SERVICES)
+    world.fresh_results("undisturbed")
+    world.start(*alone)
+    world.wait_until_caught_up(load, timeout_s=120)
+    return world.digests()
+
+
 def _send(monitor: Monitor, call: Call) -> None:
     if isinstance(call, Predictions):
         monitor.log(
@@ -221,7 +231,7 @@ def _send(monitor: Monitor, call: Call) -> None:
         )
     else:
         monitor.label(call.ids, call.values, timestamps=call.times_ms)
-    assert monitor.flush(120.0)
+    assert monitor.flush(60.0), monitor.stats
 
 
 def _database(settings: ClickHouseSettings) -> Store:

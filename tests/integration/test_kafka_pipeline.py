@@ -5,14 +5,12 @@ from pathlib import Path
 import pytest
 
 from faults.load import Load
-from faults.world import SERVICES, world
+from faults.world import WORKERS, world
 from kafka.jars import missing
 from kafka.launcher import kafka_cluster
 from required import need
 
 pytestmark = pytest.mark.io
-
-WORKERS = tuple(f"{service}-{number}" for service in SERVICES for number in (1, 2))
 
 
 def test_results_are_those_of_the_events(tmp_path: Path) -> None:
