@@ -85,7 +85,7 @@ def test_round_trips(spec: ModelSpec) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"windw": "1h"}, "windw: unknown; expected one of classes"),
+        ({"windw": "1h"}, "windw: unknown; expected one of baseline_rows"),
         ({"window_ms": 5}, "window_ms: unknown"),
         ({"window": "1 fortnight"}, "window: '1 fortnight' is not a duration"),
         ({"window": "0s"}, "window: expected 1s to 366d, not 0 ms"),

@@ -55,6 +55,7 @@ _SPEC_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "window_ms": _Limit("1s to 366d", lambda value: 1_000 <= value <= 366 * _DAY_MS),
         "lateness_ms": _Limit("0s to 366d", lambda value: 0 <= value <= 366 * _DAY_MS),
         "label_wait_ms": _Limit("0s to 366d", lambda value: 0 <= value <= 366 * _DAY_MS),
+        "baseline_rows": _Limit("100 to 100000", lambda value: 100 <= value <= 100_000),
     }
 )
 

@@ -100,7 +100,8 @@ class ModelSpec:
     window_ms: size of the event-time windows. lateness_ms: how far behind the newest event of its partition a row may
     be and still count as on time. label_wait_ms: how long after a window's end its labels are waited for before its
     performance is judged. classes: the labels of a classification, in the order of the confusion matrix; for a binary
-    task the second is the positive one. segments: names of the columns that results are sliced by.
+    task the second is the positive one. baseline_rows: a version that is registered without a baseline gets one from its
+    first so many rows. segments: names of the columns that results are sliced by.
     """
 
     name: str
@@ -108,6 +109,7 @@ class ModelSpec:
     window_ms: int = HOUR_MS
     lateness_ms: int = 5 * MINUTE_MS
     label_wait_ms: int = 24 * HOUR_MS
+    baseline_rows: int = 5_000
     classes: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     owner: str = ""

@@ -141,6 +141,21 @@ class JudgePipeline(Generic[R]):
                 max(known.event_time_ms, progress.event_time_ms),
             )
 
+    def without_baseline(self) -> list[tuple[str, str, int]]:
+        """The versions in sight that have no baseline: (model, version, event time below which they are judged)."""
+        return sorted(
+            {
+                (name, key.version, model.state.inputs_until_ms)
+                for name, model in self.models.items()
+                for key in model.windows
+                if (plan := self.plans(name, key.version)) is not None and plan.baseline is None
+            }
+        )
+
+    def clocks_of(self, kind: Kind) -> dict[Source, Progress]:
+        """How far each source of the kind that has been heard of has come."""
+        return {source: self.clocks[source] for source in self.sources[kind] if source in self.clocks}
+
     def settle(self) -> Settlement[R]:
         """Fold what is finished, judge what is due, and report what changed."""
         out: Settlement[R] = Settlement(receipts=self.superseded)

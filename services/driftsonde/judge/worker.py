@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from driftsonde.adapters.avro import Codec, Undecodable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
@@ -14,18 +15,21 @@ from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.positions import Position, read_positions, write_positions
 from driftsonde.adapters.publisher import Publisher
 from driftsonde.adapters.settings import JudgeSettings
-from driftsonde.adapters.topics import LABELS, PREDICTIONS, SIGNALS, SKETCHES
+from driftsonde.adapters.topics import LABELS, MODELS, PREDICTIONS, SIGNALS, SKETCHES
+from driftsonde.adapters.wire_models import version_record
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, Source
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
 from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
+from driftsonde.judge.provisional import make_provisional
 from driftsonde.judge.storage import JudgeStorage
 
 SERVICE = "judge"
 
 _PAUSE_S = 0.02
 _REFRESH_S = 2.0
+_PROVISIONAL_S = 5.0
 
 
 @dataclass(slots=True)
@@ -109,13 +113,34 @@ class JudgeWorker:
             if partition is not None and incoming.offset >= partition.next_offset:
                 await self._take(partition, incoming)
         if self._due("settle", self.settings.settle_interval_ms / 1000):
-            if self._due("refresh", _REFRESH_S) and await self.patience.until_done(self.plans.refresh):
-                for number in self.partitions:
-                    await self._load_models(number)
+            if self._due("refresh", _REFRESH_S):
+                await self._refresh()
             for number, partition in self.partitions.items():
                 await self._settle(number, partition)
             self._measure()
         return bool(messages)
+
+    async def _refresh(self) -> None:
+        if await self.patience.until_done(self.plans.refresh):
+            for number in self.partitions:
+                await self._load_models(number)
+        if self._due("provisional", _PROVISIONAL_S):
+            for partition in self.partitions.values():
+                await self._give_baselines(partition.pipeline)
+
+    async def _give_baselines(self, pipeline: JudgePipeline[int]) -> None:
+        """Publish a provisional baseline for each version that has served enough rows without one."""
+        for model, version, until_ms in pipeline.without_baseline():
+            spec = self.plans.catalogue.spec(model)
+            if spec is None:
+                continue
+            clocks = pipeline.clocks_of(Kind.INPUTS)
+            make = partial(make_provisional, self.storage.store, spec, version, until_ms, clocks)
+            baseline = await self.patience.until_done(make)
+            if baseline is not None:
+                record = version_record(model, version, baseline)
+                self.publisher.send(MODELS.name, record.key.encode(), self.codec.encode(record))
+                await self.publisher.flush()
 
     async def _load_models(self, number: int) -> None:
         """Load the registered models of a partition that are not loaded yet: their windows may be due."""
