@@ -65,6 +65,7 @@ def test_workers_come_and_go(one_node: World) -> None:
         time.sleep(0.4)
         if window in (8, 24):
             one_node.start(*thirds)
+            one_node.wait_ready(*thirds)
         elif window in (16, 32):
             for name in thirds:
                 one_node.stop(name)

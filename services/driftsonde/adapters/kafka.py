@@ -1,7 +1,7 @@
 """Kafka through confluent-kafka: how clients are configured, topics made, compacted topics followed."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -257,8 +257,7 @@ class CompactedReader:
         read until then is in `state`, and the next refresh goes on from there.
         """
         deadline_s = time.monotonic() + timeout_s
-        self._ask(self._discover, deadline_s)
-        self._ask(self._find_ends, deadline_s)
+        self._look(deadline_s)
         before = dict(self.state)
         touched: set[bytes] = set()
         while any(position.next_offset < position.end_offset for position in self._positions.values()):
@@ -273,11 +272,14 @@ class CompactedReader:
     def close(self) -> None:
         self._consumer.close()
 
-    def _ask(self, question: Callable[[float], None], deadline_s: float) -> None:
-        """Ask until there is an answer; what is given is the time that is left."""
+    def _look(self, deadline_s: float) -> None:
+        """Find the partitions and their ends; as often as it takes, since a question to a former leader is in vain
+        until the client has learnt who leads now."""
         while True:
+            left_s = max(0.1, deadline_s - time.monotonic())
             try:
-                question(max(0.1, deadline_s - time.monotonic()))
+                self._discover(left_s)
+                self._find_ends(left_s)
                 return
             except KafkaException as error:
                 if error.args[0].code() not in _PASSING:

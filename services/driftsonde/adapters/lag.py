@@ -27,6 +27,8 @@ class LagMeter:
         wanted = {TopicPartition(topic, number): latest for topic, number in next_offsets}
         if not wanted:
             return
+        # By itself the client would learn of a new leader minutes later.
+        self.admin.list_topics(timeout=_TIMEOUT_S)
         for end, future in self.admin.list_offsets(wanted, request_timeout=_TIMEOUT_S).items():
             behind = future.result().offset - next_offsets[end.topic, end.partition]
             self.metrics.consumer_lag.labels(end.topic, end.partition).set(max(behind, 0))

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from driftsonde.adapters.avro import Codec, RegistryUnavailable
 from driftsonde.adapters.clickhouse import Backoff, StoreUnavailable
+from driftsonde.adapters.kafka import BrokerUnavailable
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions
 
@@ -24,12 +25,12 @@ class Patience:
     metrics: Metrics
 
     async def until_done(self, call: Callable[[], T]) -> T:
-        """Call in a thread, again and again while the store or the schema registry is unavailable."""
+        """Call in a thread, again and again while the store, the brokers or the schema registry are away."""
         delays_s = Backoff().delays_s()
         while True:
             try:
                 result = await asyncio.to_thread(call)
-            except (StoreUnavailable, RegistryUnavailable) as error:
+            except (StoreUnavailable, BrokerUnavailable, RegistryUnavailable) as error:
                 delay_s = next(delays_s)
                 self.note_outage(error, delay_s)
                 await asyncio.sleep(delay_s)
