@@ -44,7 +44,7 @@ TOUCHY = Policy(
     performance=PerformanceRule(
         drop=0.2, confidence=0.05, min_labels=2, alert_after=1, retrain_after=2, resolve_after=1
     ),
-    canary=CanaryRule(margin=-0.9, alpha=0.9, min_labels=3),
+    canary=CanaryRule(margin=-1.5, alpha=0.9, min_labels=3),
 )
 SHOP = ModelSpec(
     "shop",

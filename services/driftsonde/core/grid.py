@@ -32,7 +32,8 @@ def cell_starts(cells: Ints) -> Floats:
     True
     """
     ordered = np.asarray(cells, dtype=np.int64) << _DROPPED_BITS
-    return _ordered(ordered).view(np.float64)
+    starts = _ordered(ordered).view(np.float64)
+    return np.where(np.isnan(starts), -np.inf, starts)  # the cell that -inf ends begins with the bits of NaNs
 
 
 def quantile_edges(cells: Ints, counts: Ints, bins: int) -> Floats:
