@@ -37,6 +37,7 @@ _EMBEDDED_CLUSTER_PREFIX = "mockCluster"  # what librdkafka's cluster calls itse
 _PASSING = frozenset(
     (
         KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._NOENT,  # "Failed to query partition leaders: No leaders found"
         KafkaError._RESOLVE,
         KafkaError._TIMED_OUT,
         KafkaError._TRANSPORT,
