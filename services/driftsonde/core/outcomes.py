@@ -21,11 +21,15 @@ from driftsonde.core.signals import derive_id
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import ModelSpec, Task
 
-# The cells that scores are counted in: uniform in the middle, and 32 for each halving towards 0 and towards 1, so that
-# the ranking of rare events survives. Edges are exact binary fractions.
+# The cells that scores are counted in: uniform in the middle, 32 for each halving towards 0 and towards 1, so that the
+# ranking of rare events survives, and fewer further out, where the scores of overconfident models are.
 _UNIFORM = np.arange(1, 512) / 512
 _TAIL = np.concatenate([(1 + np.arange(32) / 32) * 2.0**-octave for octave in range(20, 9, -1)])
-SCORE_EDGES: Floats = np.unique(np.concatenate([_TAIL, _UNIFORM, 1 - _TAIL]))
+_FAR_TAIL = np.concatenate([(1 + np.arange(4) / 4) * 2.0**-octave for octave in range(53, 20, -1)])
+_NEARLY_NOTHING = 2.0 ** -np.arange(1016.0, 53.0, -8.0)
+SCORE_EDGES: Floats = np.unique(
+    np.concatenate([_NEARLY_NOTHING, _FAR_TAIL, _TAIL, _UNIFORM, 1 - _TAIL, 1 - _FAR_TAIL])
+)
 SCORE_CELLS = len(SCORE_EDGES) + 1
 
 # As scikit-learn's log_loss: a certain and wrong score costs a finite amount.

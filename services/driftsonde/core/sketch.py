@@ -50,11 +50,17 @@ def add(left: Sketch, right: Sketch) -> Sketch:
         )
     return Sketch(
         counts=left.counts + right.counts,
-        sums=left.sums + right.sums,
+        sums=add_sums(left.sums, right.sums),
         lows=np.minimum(left.lows, right.lows),
         highs=np.maximum(left.highs, right.highs),
         unseen=merge_unseen((left.unseen, right.unseen)),
     )
+
+
+def add_sums(left: Floats, right: Floats) -> Floats:
+    """Sums of absurd values are infinite, and NaN where they are so with both signs; that is no reason to warn."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return left + right
 
 
 def merge_unseen(parts: Iterable[Unseen]) -> Unseen:

@@ -7,7 +7,7 @@ import numpy as np
 
 from driftsonde.core.chunks import Kind, SketchKey, Source
 from driftsonde.core.events import Floats, Variant
-from driftsonde.core.sketch import Sketch, add
+from driftsonde.core.sketch import Sketch, add, add_sums
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,18 +100,18 @@ class Window:
             sketch = self.open_chunks[source, chunk].get(key)
             if sketch is not None:
                 total = add(total, sketch) if total else sketch
-                sums[source] = sums[source] + sketch.sums if source in sums else sketch.sums
+                sums[source] = add_sums(sums[source], sketch.sums) if source in sums else sketch.sums
         return None if total is None else _with_sums(total, [sums[source] for source in sorted(sums)])
 
 
 def _fold(part: Part, source: Source, sketch: Sketch) -> Part:
     known = part.sums.get(source)
-    sums = {**part.sums, source: sketch.sums if known is None else known + sketch.sums}
+    sums = {**part.sums, source: sketch.sums if known is None else add_sums(known, sketch.sums)}
     return Part(add(part.total, sketch), sums)
 
 
 def _with_sums(sketch: Sketch, sums: Sequence[Floats]) -> Sketch:
     total = np.zeros_like(sketch.sums)
     for part in sums:
-        total = total + part
+        total = add_sums(total, part)
     return Sketch(sketch.counts, total, sketch.lows, sketch.highs, sketch.unseen)
