@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import httpx
 import numpy as np
@@ -28,10 +29,10 @@ MIN_STEP_ROWS = 64
 STEP_SKETCH_BYTES = 250_000
 CAUSED_SKETCH_BYTES = 1_000_000
 _CAUSED_S = 0.6
-# Unread sketches that are certainly held, however large; beyond, what the broker holds shows how many are.
-_UNREAD_SKETCHES = 200
+# Bytes of sketches that may be unread, by the estimate; once the broker has begun to forget, a third of what it holds.
+UNREAD_SKETCH_BYTES = 1_500_000
 
-_POLL_S = 0.02
+_POLL_S = 0.05
 _STALL_S = 120.0
 
 
@@ -53,6 +54,10 @@ class LogShape:
         return 600 + 60 * self.columns
 
     @property
+    def unread_sketches(self) -> int:
+        return UNREAD_SKETCH_BYTES // self.sketch_bytes
+
+    @property
     def step_size(self) -> StepSize:
         rows = MESSAGE_BYTES * PARTITIONS // self.row_bytes
         windows = STEP_SKETCH_BYTES // (self.sketch_bytes * 2 * PARTITIONS * self.slices)
@@ -69,6 +74,21 @@ class LogShape:
         return groups * self.sketch_bytes
 
 
+class _Reader(NamedTuple):
+    service: str
+    topic: str
+
+
+_READERS = (
+    *(
+        _Reader(service, topic.name)
+        for service in ("sketcher", "archiver")
+        for topic in (PREDICTIONS, LABELS)
+    ),
+    _Reader("judge", SKETCHES.name),
+)
+
+
 @dataclass
 class Pace:
     """`wait` after each step. It looks at what the services have read, by their metrics."""
@@ -76,6 +96,7 @@ class Pace:
     cluster: Cluster
     shape: LogShape
     _caused: deque[tuple[float, int]] = field(default_factory=deque)
+    _read: dict[_Reader, int] = field(default_factory=dict)
     _admin: AdminClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,47 +123,48 @@ class Pace:
         changed_s, before = time.monotonic(), None
         while True:
             self.cluster.check()
-            unread, held = self._unread()
-            bound = sketches if sketches is not None else max(_UNREAD_SKETCHES, held // 3)
-            if max(unread[:-1]) <= raw and unread[-1] <= bound:
+            ends, held = self._ends()
+            bound = sketches if sketches is not None else held // 3 or self.shape.unread_sketches
+            bounds = {reader: bound if reader.topic == SKETCHES.name else raw for reader in _READERS}
+            # A service is asked, which takes its time, only while what it had read before isn't enough.
+            behind = [reader for reader in _READERS if self._unread(reader, ends) > bounds[reader]]
+            for service in dict.fromkeys(reader.service for reader in behind):
+                self._ask(service)
+            unread = {reader: self._unread(reader, ends) for reader in behind}
+            if all(unread[reader] <= bounds[reader] for reader in behind):
                 return
             if unread != before:
                 changed_s, before = time.monotonic(), unread
             elif time.monotonic() - changed_s > _STALL_S:
+                left = ", ".join(f"{r.service} {count} of {r.topic}" for r, count in unread.items() if count)
                 raise Stalled(
-                    f"for {_STALL_S:g} s nothing more was read (unread messages: {unread}); "
+                    f"for {_STALL_S:g} s nothing more was read, and unread are: {left}; "
                     "the embedded broker may have forgotten some: use a real one"
                 )
             time.sleep(_POLL_S)
 
-    def _unread(self) -> tuple[tuple[int, ...], int]:
-        """Unread messages by service and topic, sketches last; and the sketches that the broker holds, once it has
-        begun to forget (before that 0)."""
-        names = [topic.name for topic in (PREDICTIONS, LABELS, SKETCHES)]
+    def _unread(self, reader: _Reader, ends: Mapping[str, int]) -> int:
+        return ends[reader.topic] - self._read.get(reader, 0)
+
+    def _ask(self, service: str) -> None:
+        try:
+            samples = self.cluster.read_metric(service, "driftsonde_events_consumed_total")
+        except httpx.HTTPError:
+            return  # too busy to answer: it is asked again
+        self._read.update((_Reader(service, topic), int(count)) for (topic,), count in samples.items())
+
+    def _ends(self) -> tuple[dict[str, int], int]:
+        """How many messages each topic has ever had; and how many sketches the broker holds, once it has begun to forget
+        (before that 0)."""
+        names = sorted({reader.topic for reader in _READERS})
         ends = self._offsets(names, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         starts = self._offsets([SKETCHES.name], OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        unread: list[int] = []
-        for service, topics in (
-            ("sketcher", (PREDICTIONS, LABELS)),
-            ("archiver", (PREDICTIONS, LABELS)),
-            ("judge", (SKETCHES,)),
-        ):
-            read = self._read_by(service)
-            for topic in topics:
-                end = sum(offset for (name, _), offset in ends.items() if name == topic.name)
-                unread.append(end - read.get(topic.name, 0))
-        held = [ends[place] - start for place, start in starts.items() if start > 0]
-        return tuple(unread), min(held, default=0)
+        totals = dict.fromkeys(names, 0)
+        for (name, _), offset in ends.items():
+            totals[name] += offset
+        return totals, min((ends[place] - start for place, start in starts.items() if start > 0), default=0)
 
     def _offsets(self, topics: list[str], which: OffsetSpec) -> dict[tuple[str, int], int]:
         wanted = {TopicPartition(name, number): which for name in topics for number in range(PARTITIONS)}
         answers = self._admin.list_offsets(wanted, request_timeout=10.0)
         return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
-
-    def _read_by(self, service: str) -> Mapping[str, int]:
-        try:
-            samples = self.cluster.read_metric(service, "driftsonde_events_consumed_total")
-        except httpx.HTTPError:
-            # Too busy to answer: as if it had read nothing new, so it is asked again.
-            return {}
-        return {topic: int(count) for (topic,), count in samples.items()}
