@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.baseline_builder import ReferenceRows, build_baseline
@@ -18,7 +19,9 @@ from driftsonde.core.events import (
     Variant,
 )
 from driftsonde.core.join import Stream
+from driftsonde.core.outcomes import Outcomes, sketch_outcomes
 from driftsonde.core.plan import Plan, plan_for
+from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import (
     CanaryRule,
     DriftRule,
@@ -101,6 +104,27 @@ def plan_of(
     times = np.arange(end_ms - rows, end_ms, dtype=np.int64)
     baseline = build_baseline(spec, version, ReferenceRows(times, columns, labels), "a test")
     return plan_for(spec, baseline, baseline_id(baseline), "policy")
+
+
+def outcomes_sketch(
+    plan: Plan,
+    predictions: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike | None = None,
+    signs: npt.ArrayLike | None = None,
+) -> Sketch:
+    """The sketch of joined rows: values as in `Outcomes`, delays of 0, 1, 2, … seconds."""
+    predicted = np.asarray(predictions, dtype=np.float64)
+    rows = len(predicted)
+    outcomes = Outcomes(
+        predicted,
+        np.asarray(labels, dtype=np.float64),
+        np.full(rows, np.nan) if scores is None else np.asarray(scores, dtype=np.float64),
+        np.arange(rows, dtype=np.int64) * 1000,
+        np.ones(rows, dtype=np.int64) if signs is None else np.asarray(signs, dtype=np.int64),
+    )
+    (sketch,) = sketch_outcomes(plan.outcomes, outcomes, np.zeros(rows, dtype=np.int32), 1)
+    return sketch
 
 
 def baseline_id(baseline: Baseline) -> str:

@@ -4,43 +4,22 @@ import math
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics  # type: ignore[import-untyped]  # scikit-learn ships no types
 
 from driftsonde.core.events import Floats, NumericColumn
-from driftsonde.core.outcomes import CHANGES, DELAY_MS, LABELLED, Outcomes, layout_for, sketch_outcomes
+from driftsonde.core.outcomes import CHANGES, DELAY_MS, LABELLED, layout_for
 from driftsonde.core.plan import Plan, plan_for, target_values
 from driftsonde.core.sketch import Sketch, add
 from driftsonde.core.spec import ModelSpec, Task
 from driftsonde.core.verdict import judge_outcomes
-from stream_examples import categorical, numeric
+from stream_examples import categorical, numeric, outcomes_sketch
 
 BINARY = plan_for(ModelSpec("m", Task.BINARY, classes=("no", "yes")), None, "", "")
 THREE = plan_for(ModelSpec("m", Task.MULTICLASS, classes=("a", "b", "c")), None, "", "")
 NUMBERS = plan_for(ModelSpec("m", Task.REGRESSION), None, "", "")
-
-
-def sketch_of(
-    plan: Plan,
-    predictions: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    scores: npt.ArrayLike | None = None,
-    signs: npt.ArrayLike | None = None,
-) -> Sketch:
-    predicted = np.asarray(predictions, dtype=np.float64)
-    rows = len(predicted)
-    outcomes = Outcomes(
-        predicted,
-        np.asarray(labels, dtype=np.float64),
-        np.full(rows, np.nan) if scores is None else np.asarray(scores, dtype=np.float64),
-        np.arange(rows, dtype=np.int64) * 1000,
-        np.ones(rows, dtype=np.int64) if signs is None else np.asarray(signs, dtype=np.int64),
-    )
-    (sketch,) = sketch_outcomes(plan.outcomes, outcomes, np.zeros(rows, dtype=np.int32), 1)
-    return sketch
 
 
 def values_of(plan: Plan, sketch: Sketch, rows: int = 0) -> dict[str, float]:
@@ -70,7 +49,7 @@ def test_binary_metrics_are_those_of_the_rows(kind: str, share: float) -> None:
     labels = (rng.random(5_000) < share).astype(np.float64)
     scores = scores_like(rng, labels, kind)
     predictions = (scores > np.quantile(scores, 0.7)).astype(np.float64)
-    ours = values_of(BINARY, sketch_of(BINARY, predictions, labels, scores), rows=10_000)
+    ours = values_of(BINARY, outcomes_sketch(BINARY, predictions, labels, scores), rows=10_000)
     inside = np.clip(scores, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
     assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predictions))
     assert ours["precision"] == pytest.approx(metrics.precision_score(labels, predictions))
@@ -87,7 +66,7 @@ def test_multiclass_metrics_are_those_of_the_rows() -> None:
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 3, 2_000)
     predictions = np.where(rng.random(2_000) < 0.7, labels, rng.integers(0, 3, 2_000))
-    ours = values_of(THREE, sketch_of(THREE, predictions, labels))
+    ours = values_of(THREE, outcomes_sketch(THREE, predictions, labels))
     assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predictions))
     for name, score in (
         ("precision", metrics.precision_score),
@@ -102,7 +81,8 @@ def test_a_value_outside_the_classes_is_never_right_and_no_class_to_average_over
     predictions = np.array(["a", "q", "b", "z", "a", "b"])
     place = {"a": 0, "b": 1, "c": 2}
     ours = values_of(
-        THREE, sketch_of(THREE, [place.get(p, 3) for p in predictions], [place.get(x, 3) for x in labels])
+        THREE,
+        outcomes_sketch(THREE, [place.get(p, 3) for p in predictions], [place.get(x, 3) for x in labels]),
     )
     assert ours["accuracy"] == pytest.approx(2 / 6)
     known = {"labels": ["a", "b", "c"], "average": "macro", "zero_division": np.nan}
@@ -111,7 +91,9 @@ def test_a_value_outside_the_classes_is_never_right_and_no_class_to_average_over
 
 
 def test_binary_with_other_values() -> None:
-    ours = values_of(BINARY, sketch_of(BINARY, [1, 2, 2, 1, 0], [1, 1, 2, 2, 2], [0.9, 0.8, 0.7, 0.6, 0.5]))
+    ours = values_of(
+        BINARY, outcomes_sketch(BINARY, [1, 2, 2, 1, 0], [1, 1, 2, 2, 2], [0.9, 0.8, 0.7, 0.6, 0.5])
+    )
     assert (ours["accuracy"], ours["precision"], ours["recall"]) == (0.2, 0.5, 0.5)
     assert math.isnan(ours["roc_auc"])  # only rows of the two classes have scores: two positives
     assert ours["brier"] == pytest.approx((0.1**2 + 0.2**2) / 2)
@@ -121,7 +103,7 @@ def test_regression_metrics_are_those_of_the_rows() -> None:
     rng = np.random.default_rng(5)
     labels = rng.normal(100, 10, 1_000)
     predictions = labels + rng.normal(1, 3, 1_000)
-    ours = values_of(NUMBERS, sketch_of(NUMBERS, predictions, labels))
+    ours = values_of(NUMBERS, outcomes_sketch(NUMBERS, predictions, labels))
     assert ours["mae"] == pytest.approx(metrics.mean_absolute_error(labels, predictions))
     assert ours["rmse"] == pytest.approx(metrics.root_mean_squared_error(labels, predictions))
     assert ours["bias"] == pytest.approx(np.mean(predictions - labels))
@@ -141,11 +123,11 @@ def test_corrections_come_to_what_the_last_labels_alone_would(seed: int, plan: P
 
     predictions, scores = draw(), rng.random(rows)
     label_sets = [draw() for _ in range(3)]
-    total = sketch_of(plan, predictions, label_sets[0], scores)
+    total = outcomes_sketch(plan, predictions, label_sets[0], scores)
     for old, new in pairwise(label_sets):
-        total = add(total, sketch_of(plan, predictions, old, scores, -np.ones(rows)))
-        total = add(total, sketch_of(plan, predictions, new, scores))
-    alone = sketch_of(plan, predictions, label_sets[-1], scores)
+        total = add(total, outcomes_sketch(plan, predictions, old, scores, -np.ones(rows)))
+        total = add(total, outcomes_sketch(plan, predictions, new, scores))
+    alone = outcomes_sketch(plan, predictions, label_sets[-1], scores)
     changes = [LABELLED, DELAY_MS, CHANGES]
     assert np.delete(total.counts, CHANGES).tolist() == np.delete(alone.counts, CHANGES).tolist()
     assert total.counts[changes].tolist() == [rows, int(alone.counts[DELAY_MS]), 5 * rows]
@@ -158,16 +140,16 @@ def test_corrections_come_to_what_the_last_labels_alone_would(seed: int, plan: P
 
 def test_what_rounding_leaves_of_corrections_is_no_error() -> None:
     """0.1 + 0.2 + 0 - 0.1 - 0.2 is a little more than nothing, and other orders give a little less."""
-    total = sketch_of(NUMBERS, [0.1, 0.2, 0.0], [0.0, 0.0, 0.0])
-    total = add(total, sketch_of(NUMBERS, [0.2, 0.1], [0.0, 0.0], signs=[-1, -1]))
-    negative = add(total, sketch_of(NUMBERS, [1e-16], [0.0], signs=[-1]))
-    negative = add(negative, sketch_of(NUMBERS, [0.0], [0.0]))
+    total = outcomes_sketch(NUMBERS, [0.1, 0.2, 0.0], [0.0, 0.0, 0.0])
+    total = add(total, outcomes_sketch(NUMBERS, [0.2, 0.1], [0.0, 0.0], signs=[-1, -1]))
+    negative = add(total, outcomes_sketch(NUMBERS, [1e-16], [0.0], signs=[-1]))
+    negative = add(negative, outcomes_sketch(NUMBERS, [0.0], [0.0]))
     assert negative.sums[1] < 0
     assert values_of(NUMBERS, negative)["mae"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_absurd_numbers_are_no_error() -> None:
-    ours = values_of(NUMBERS, sketch_of(NUMBERS, [1e200, -1e308], [0.0, 1e308]))
+    ours = values_of(NUMBERS, outcomes_sketch(NUMBERS, [1e200, -1e308], [0.0, 1e308]))
     assert ours["rmse"] == math.inf
 
 
@@ -191,12 +173,12 @@ def test_a_binary_task_without_classes_has_0_and_1() -> None:
     plan = plan_for(spec, None, "", "")
     labels = target_values(spec, NumericColumn("label", numeric("x", [1.0]).role, np.array([0.0, 1.0, 1.0])))
     predictions = target_values(spec, categorical("prediction", ["0", "1", "0"]))
-    assert values_of(plan, sketch_of(plan, predictions, labels))["accuracy"] == pytest.approx(2 / 3)
+    assert values_of(plan, outcomes_sketch(plan, predictions, labels))["accuracy"] == pytest.approx(2 / 3)
 
 
 def test_a_multiclass_task_without_classes_has_no_performance() -> None:
     plan = plan_for(ModelSpec("m", Task.MULTICLASS), None, "", "")
-    sketch = sketch_of(plan, [0, 0], [0, 0])
+    sketch = outcomes_sketch(plan, [0, 0], [0, 0])
     assert sorted(values_of(plan, sketch, rows=4)) == ["label_coverage", "label_delay_s"]
 
 
