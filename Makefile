@@ -28,12 +28,16 @@ demo: $(INSTALLED_DEMO) ## a real incident on real data, on this machine, in a m
 	@$(BIN)/driftsonde demo $(ARGS)
 
 .PHONY: test
-test: $(INSTALLED) ## all tests that can run on this machine
-	$(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED) ## all tests that can run on this machine, but for the long ones
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 .PHONY: quick
 quick: $(INSTALLED) ## the tests without input or output: seconds
 	$(BIN)/python -m pytest -m 'not io and not slow' $(ARGS)
+
+.PHONY: faults
+faults: $(INSTALLED) ## kill, cut, slow down, poison: the fault tests with their long forms, on Apache Kafka
+	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types, layering
