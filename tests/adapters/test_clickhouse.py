@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,53 +20,9 @@ from driftsonde.adapters.clickhouse import (
 )
 from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.standalone.store_process import StoreProcess, running_store
+from faults.door import FaultDoor, fault_door
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
-
-
-class FaultDoor:
-    """A TCP relay to the store whose `fault` decides what becomes of the answers that follow."""
-
-    def __init__(self, store: StoreProcess) -> None:
-        self.fault = "none"  # or: refuse (503), silence, cut (some of the answer), drop (all of it)
-        self._target = (store.host, store.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = [self._listener]
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                store = socket.create_connection(self._target)
-                self._open += [client, store]
-                threading.Thread(target=self._relay, args=(client, store), daemon=True).start()
-                threading.Thread(target=self._relay_answers, args=(store, client), daemon=True).start()
-
-    def _relay(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def _relay_answers(self, store: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError):
-            while data := store.recv(1 << 16):
-                if self.fault == "none":
-                    client.sendall(data)
-                elif self.fault == "refuse":
-                    client.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy")
-                elif self.fault != "silence":
-                    client.sendall(data[: min(5000, len(data) - 1)] if self.fault == "cut" else b"")
-                    client.shutdown(socket.SHUT_RDWR)
-                    return
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +52,8 @@ def store(settings: ClickHouseSettings) -> Iterator[Store]:
 
 @pytest.fixture
 def door(process: StoreProcess) -> Iterator[FaultDoor]:
-    door = FaultDoor(process)
-    yield door
-    door.close()
+    with fault_door(process.host, process.port) as door:
+        yield door
 
 
 def rows(*ids: int) -> pa.Table:
@@ -177,7 +131,7 @@ def test_a_timeout_on_the_server_is_an_outage_with_its_code(store: Store) -> Non
 
 
 @pytest.mark.io
-@pytest.mark.parametrize("fault", ["refuse", "silence", "cut", "drop"])
+@pytest.mark.parametrize("fault", ["refuse", "silence", "cut", "drop", "away"])
 def test_faults_on_the_way_are_outages_and_pass(
     store: Store, settings: ClickHouseSettings, door: FaultDoor, fault: str
 ) -> None:
@@ -217,11 +171,10 @@ def test_a_store_can_be_made_before_its_server_is_there(
     assert not store.ping()
     with pytest.raises(StoreUnavailable):
         store.query_rows("SELECT 1")
-    door = FaultDoor(process)
-    store.settings = replace(settings, port=door.port)
-    assert store.query_rows("SELECT 1") == [(1,)]
-    store.close()
-    door.close()
+    with fault_door(process.host, process.port) as door:
+        store.settings = replace(settings, port=door.port)
+        assert store.query_rows("SELECT 1") == [(1,)]
+        store.close()
 
 
 @pytest.mark.io
