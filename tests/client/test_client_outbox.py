@@ -1,6 +1,7 @@
 """The bounded buffer: what it takes, in which order it gives, and that its accounts add up."""
 
 import threading
+import time
 from itertools import chain
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_nothing_is_due_before_the_batch_is_full_or_old() -> None:
     assert box.take(Stream.LABELS, 2) == []
     clock.now_s = 1.0
     assert ids(box.take(Stream.LABELS, 2)) == ["1"]
-    assert box.nothing_waits
+    assert not box.waits(Stream.LABELS)
 
 
 def test_a_full_batch_is_exact_and_blocks_are_cut() -> None:
@@ -89,6 +90,14 @@ def test_a_mark_makes_what_is_before_it_due_and_comes_last() -> None:
     assert box.take(Stream.PREDICTIONS, 10) == [Mark(5)]
 
 
+def test_a_flush_leaves_no_mark_where_nothing_waits() -> None:
+    box = outbox()
+    box.offer(Stream.LABELS, row(1))
+    box.mark(None)
+    assert not box.waits(Stream.PREDICTIONS)
+    assert box.take(Stream.LABELS, 10)[-1] == Mark(None)
+
+
 def test_the_newest_are_dropped() -> None:
     box = outbox(bound=4)
     assert box.offer(Stream.LABELS, block(*range(6))) == 2
@@ -106,6 +115,20 @@ def test_the_oldest_are_dropped_and_marks_are_not() -> None:
     box.mark(None)
     assert ids(box.take(Stream.LABELS, 10)) == ["2", "3", "4", "5"]
     assert (box.stats.accepted, box.stats.dropped, box.stats.evicted, box.stats.buffered) == (6, 2, 2, 4)
+
+
+def test_the_oldest_are_dropped_of_whichever_stream() -> None:
+    clock = Clock()
+    box = outbox(bound=4, when_full=WhenFull.DROP_OLDEST, clock=clock)
+    for number in range(4):
+        clock.now_s = float(number)
+        box.offer(Stream.LABELS if number == 1 else Stream.PREDICTIONS, row(number))
+    for number in (4, 5):
+        assert box.offer(Stream.LABELS, row(number)) == 1
+    box.mark(None)
+    assert ids(box.take(Stream.PREDICTIONS, 10)) == ["2", "3"]
+    box.settle(delivered=2)
+    assert ids(box.take(Stream.LABELS, 10)) == ["4", "5"]
 
 
 def test_what_the_producer_has_cannot_be_dropped_and_is_at_most_about_half() -> None:
@@ -127,6 +150,14 @@ def test_blocking_is_bounded() -> None:
     assert box.stats.dropped == 1
 
 
+def test_a_large_block_blocks_once_not_for_each_of_its_pieces() -> None:
+    box = Outbox(4, WhenFull.BLOCK, 0.2, 1.0, time.monotonic)
+    box.offer(Stream.LABELS, block(*range(4)))
+    began_s = time.monotonic()
+    assert box.offer(Stream.LABELS, block(*range(40))) == 40
+    assert time.monotonic() - began_s < 1.0
+
+
 def test_blocking_ends_when_there_is_room() -> None:
     box = Outbox(1, WhenFull.BLOCK, 30.0, 0.0, Clock())
     box.offer(Stream.LABELS, row(1))
@@ -146,7 +177,7 @@ def test_a_closed_one_accepts_nothing() -> None:
 def test_it_is_empty_when_rows_and_marks_are_settled() -> None:
     box = outbox()
     box.offer(Stream.LABELS, row(1))
-    box.mark(None)
+    box.mark(5)
     assert not box.wait_until_empty(0)
     box.take(Stream.LABELS, 1)
     box.settle(failed=1)

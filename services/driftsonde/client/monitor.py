@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -16,9 +17,10 @@ from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.client.batching import assemble
 from driftsonde.client.calls import CallReader, PredictionCall
+from driftsonde.client.complaints import Complaints
 from driftsonde.client.outbox import Outbox, Stats, WhenFull
 from driftsonde.client.rows import Block, Row, Stream
-from driftsonde.client.sender import LoggedOnce, Sender, Source
+from driftsonde.client.sender import Sender, Source
 from driftsonde.client.times import to_times_ms
 from driftsonde.core.events import InvalidEvent, Variant
 from driftsonde.core.spec import Task
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 
 EXIT_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 1.0
+_WHY_DROPPED = "the buffer is full, or the monitor closed"
+
+_monitors: "weakref.WeakSet[Monitor]" = weakref.WeakSet()
 
 
 def random_ids(count: int) -> Sequence[str]:
@@ -52,15 +57,28 @@ class Monitor:
     """Sends the predictions and labels of one version of one model. Safe between threads.
 
     Nothing here blocks or raises into the serving path: rows wait in a buffer of at most `buffer_rows` until they are
-    delivered, a background thread sends them, and what goes wrong is counted in `stats` and logged once by kind. With
-    `strict=True` a call that makes no sense raises `InvalidEvent` instead, naming the field.
+    delivered, a background thread sends them, and what goes wrong is counted in `stats` and logged, each kind at most
+    every ten minutes. With `strict=True` a call that makes no sense raises `InvalidEvent` instead, naming the field.
+
+    What becomes of a row:
+    * While brokers, a topic or the schema registry are away it waits, for as long as that lasts, at the start of the
+      process too; then it is sent, once and in order (an idempotent producer, acknowledged by all in-sync replicas).
+    * Beyond `buffer_rows`, `when_full` decides: "drop_newest", "drop_oldest" (of those not yet with librdkafka, which has
+      at most about half), or "block" the caller for at most `block_ms`, then drop. Dropped rows are counted.
+    * A row that the brokers refuse (too large, no permission) has failed, and is counted. So has one that was under way
+      when librdkafka gave its producer up, which a new one then replaces: it may be stored or not.
+    * At the end of the process, and in `close`, what waits is sent for a bounded time; what is left is lost, and its
+      number is logged and stays in `stats.buffered`. A signal without a handler ends a process at once.
 
     task: "binary", "multiclass" or "regression": whether predictions and labels are classes or numbers.
     batch_rows: about the most rows of a message (each is kept below 1 MB besides). linger_ms: the longest a row waits
     for others; with infinity only full batches, heartbeats and `flush` send, so that equal calls give equal messages.
-    when_full: "drop_newest", "drop_oldest", or "block" the caller for at most `block_ms`.
-    kafka_options: librdkafka's, as they are; they go before ours. One that it refuses raises here.
-    A process that forks after the first call needs a monitor of its own in each child; before it, one may be shared.
+    buffer_rows: to hold an outage of s seconds at r rows/s, at least s * r.
+    kafka_options: librdkafka's, as they are; they go before ours. One that it refuses raises here. Ours are idempotence,
+    lz4, and `message.timeout.ms` of 0, for ever: one that is finite makes rows fail when they have waited that long.
+    `topic.metadata.refresh.interval.ms` is how soon new partitions of a topic are used.
+    A process that forks after the first call needs a monitor of its own in each child, where this one drops what it is
+    given, and says so; before the first call, one may be shared.
     new_ids(n), now_ms(): where ids and times come from if the caller gives none.
     """
 
@@ -86,7 +104,7 @@ class Monitor:
         if batch_rows < 1 or buffer_rows < 1:
             raise ValueError("batch_rows and buffer_rows are at least 1")
         self._strict = strict
-        self._complaints = LoggedOnce()
+        self._complaints = Complaints()
         self._calls = CallReader(Task(task) is not Task.REGRESSION, new_ids, now_ms)
         self._outbox = Outbox(
             buffer_rows, WhenFull(when_full), block_ms / 1_000, linger_ms / 1_000, time.monotonic
@@ -100,6 +118,8 @@ class Monitor:
                 "bootstrap.servers": bootstrap_servers,
                 "enable.idempotence": True,
                 "compression.type": "lz4",
+                # For ever: what waits for a broker is bounded by the buffer, not by time.
+                "message.timeout.ms": 0,
                 **(kafka_options or {}),
             },
             batch_rows=batch_rows,
@@ -110,6 +130,8 @@ class Monitor:
         self._starting = threading.Lock()
         self._running = False
         self._closed = False
+        self._why_dropped = _WHY_DROPPED
+        _monitors.add(self)
 
     def log(
         self,
@@ -215,7 +237,20 @@ class Monitor:
             return
         self._start()
         if self._outbox.offer(stream, rows):
-            self._complaints.warning("rows were dropped", "the buffer is full, or the monitor closed")
+            self._complaints.warning("rows were dropped", self._why_dropped)
+
+    def _after_fork(self) -> None:
+        """In a child: the thread is the parent's, and so is what waits. Locks may be held by threads that are not here."""
+        if self._running:
+            atexit.unregister(self.close)
+            self._outbox = Outbox(1, WhenFull.DROP_NEWEST, 0.0, 0.0, time.monotonic)
+            self._outbox.close()
+            self._starting = threading.Lock()
+            self._running, self._closed = False, True
+            self._complaints = Complaints()
+            self._why_dropped = (
+                "this process was forked after the monitor's first call: it needs one of its own"
+            )
 
     def _check(self, rows: Row | Block) -> None:
         if self._strict:
@@ -227,3 +262,11 @@ class Monitor:
         self._outbox.count_invalid_call()
         field = error.field if isinstance(error, InvalidEvent) else type(error).__name__
         self._complaints.warning(f"{method}, {field}", error)
+
+
+def _after_fork_in_child() -> None:
+    for monitor in list(_monitors):
+        monitor._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

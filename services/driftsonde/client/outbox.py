@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -61,7 +61,7 @@ class Outbox:
         self._accepted = self._dropped = self._evicted = 0
         self._delivered = self._failed = self._invalid_calls = 0
         self._closed = False
-        self._wake_rows = 1
+        self._wake_rows: Mapping[Stream, int] = {}
 
     @property
     def stats(self) -> Stats:
@@ -76,28 +76,27 @@ class Outbox:
                 self._invalid_calls,
             )
 
-    @property
-    def nothing_waits(self) -> bool:
+    def waits(self, stream: Stream) -> bool:
+        """Whether anything waits in the stream, due or not."""
         with self._changed:
-            return not any(self._waiting.values())
+            return bool(self._waiting[stream])
 
     def offer(self, stream: Stream, rows: Row | Block) -> int:
         """Accept the rows or drop them; return how many were dropped of these and of older ones."""
+        give_up_s = self._monotonic_s() + self._block_s
         piece_rows = max(1, self._bound // 4)
         if isinstance(rows, Row) or len(rows) <= piece_rows:
-            return self._offer_whole(stream, rows)
+            return self._offer_whole(stream, rows, give_up_s)
         # A block beyond the bound would never fit as one.
-        starts = range(0, len(rows), piece_rows)
-        return sum(
-            self._offer_whole(stream, select(rows, slice(start, start + piece_rows))) for start in starts
-        )
+        pieces = (select(rows, slice(start, start + piece_rows)) for start in range(0, len(rows), piece_rows))
+        return sum(self._offer_whole(stream, piece, give_up_s) for piece in pieces)
 
-    def _offer_whole(self, stream: Stream, rows: Row | Block) -> int:
+    def _offer_whole(self, stream: Stream, rows: Row | Block, give_up_s: float) -> int:
         count = len(rows)
         with self._changed:
             evicted_before = self._evicted
             if self._buffered() + count > self._bound:
-                self._make_room(stream, count)
+                self._make_room(count, give_up_s)
             evicted = self._evicted - evicted_before
             if self._closed or self._buffered() + count > self._bound:
                 self._dropped += count
@@ -112,8 +111,9 @@ class Outbox:
             if self._closed:
                 return
             for stream in Stream:
-                self._append(stream, Mark(heartbeat_ms))
-                self._marks_out += 1
+                if heartbeat_ms is not None or self._waiting[stream]:
+                    self._append(stream, Mark(heartbeat_ms))
+                    self._marks_out += 1
 
     def take(self, stream: Stream, most_rows: int) -> list[Entry]:
         """What should be sent now: exactly `most_rows`; or what waits up to a mark, or longer than the linger time; or
@@ -137,11 +137,14 @@ class Outbox:
             self._waiting_rows[stream] -= rows
             return taken
 
-    def wait(self, most_rows: int) -> None:
-        """Return when something is due, or closed, or it is time to look again."""
+    def wait(self, most_rows: Mapping[Stream, int]) -> None:
+        """Return when something is due, or closed, or it is time to look again.
+
+        `most_rows`: for each stream where something waits, what `take` will be asked for.
+        """
         with self._changed:
             self._wake_rows = most_rows
-            if self._closed or any(self._is_due(stream, most_rows) for stream in Stream):
+            if self._closed or any(self._is_due(stream, most_rows.get(stream, 1)) for stream in Stream):
                 return
             oldest = [waiting[0][0] for waiting in self._waiting.values() if waiting]
             due_in_s = max(0.0, min(oldest) + self._linger_s - self._monotonic_s()) if oldest else None
@@ -197,30 +200,39 @@ class Outbox:
         waiting.append((self._monotonic_s(), entry))
         self._waiting_rows[stream] += len(entry)
         self._waiting_marks[stream] += isinstance(entry, Mark)
-        if is_first or self._waiting_marks[stream] or self._waiting_rows[stream] >= self._wake_rows:
+        if (
+            is_first
+            or self._waiting_marks[stream]
+            or self._waiting_rows[stream] >= self._wake_rows.get(stream, 1)
+        ):
             self._changed.notify_all()
 
-    def _make_room(self, stream: Stream, count: int) -> None:
+    def _make_room(self, count: int, give_up_s: float) -> None:
         match self._when_full:
             case WhenFull.DROP_NEWEST:
                 return
             case WhenFull.DROP_OLDEST:
-                self._evict(stream, count)
+                self._evict(count)
             case WhenFull.BLOCK:
                 self._changed.wait_for(
-                    lambda: self._closed or self._buffered() + count <= self._bound, self._block_s
+                    lambda: self._closed or self._buffered() + count <= self._bound,
+                    max(0.0, give_up_s - self._monotonic_s()),
                 )
 
-    def _evict(self, stream: Stream, count: int) -> None:
-        """Drop the oldest rows that wait in the stream, as few entries as make room. What the producer has stays."""
-        waiting = self._waiting[stream]
-        marks = []
-        while waiting and self._buffered() + count > self._bound:
-            added = waiting.popleft()
+    def _evict(self, count: int) -> None:
+        """Drop the oldest rows that wait, as few entries as make room. What the producer has stays."""
+        marks: dict[Stream, list[tuple[float, Entry]]] = {stream: [] for stream in Stream}
+        while self._buffered() + count > self._bound:
+            waiting = [stream for stream in Stream if self._waiting[stream]]
+            if not waiting:
+                break
+            stream = min(waiting, key=lambda one: self._waiting[one][0][0])
+            added = self._waiting[stream].popleft()
             if isinstance(added[1], Mark):
-                marks.append(added)
+                marks[stream].append(added)
                 continue
             self._waiting_rows[stream] -= len(added[1])
             self._evicted += len(added[1])
             self._dropped += len(added[1])
-        waiting.extendleft(reversed(marks))
+        for stream, kept in marks.items():
+            self._waiting[stream].extendleft(reversed(kept))
