@@ -77,6 +77,11 @@ class ModelState:
         """Grows whenever the state moves on."""
         return self.inputs_until_ms + self.outcomes_until_ms + 2
 
+    @property
+    def settled_until_ms(self) -> int:
+        """Every window that ends by then has been judged, inputs and outcomes."""
+        return min(self.inputs_until_ms, self.outcomes_until_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedWindow:

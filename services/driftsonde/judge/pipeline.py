@@ -104,7 +104,10 @@ class JudgePipeline(Generic[R]):
     def needs(self, sketch: ChunkSketch) -> WindowKey | None:
         """The window that has to be loaded from the store before the sketch can be taken."""
         key, _ = split_key(sketch.key)
-        return None if key in self.models[key.model].windows else key
+        model = self.models[key.model]
+        # Windows not yet judged were loaded with the model and are never forgotten: one that isn't here is new.
+        is_known = key in model.windows or key.window_start_ms >= model.state.settled_until_ms
+        return None if is_known else key
 
     def load_window(self, key: WindowKey, window: Window | None) -> None:
         """Add one window: as stored, or a new one."""
@@ -114,7 +117,7 @@ class JudgePipeline(Generic[R]):
         """Keep the newest state of an open chunk; what it replaces can be acknowledged."""
         key, part = split_key(sketch.key)
         model = self.models[key.model]
-        window = model.windows[key]
+        window = model.windows.setdefault(key, Window(key))
         identity = (sketch.source, sketch.chunk, sketch.key)
         position, known = self.receipts.get(identity, (-1, None))
         if sketch.chunk <= window.folded.get(sketch.source, -1) or sketch.position < position:
@@ -284,7 +287,7 @@ class JudgePipeline(Generic[R]):
         if excess <= 0:
             return
         waiting = {key for key, _ in model.changed}
-        until_ms = min(model.state.inputs_until_ms, model.state.outcomes_until_ms)
+        until_ms = model.state.settled_until_ms
         for key in sorted(model.windows):
             if excess <= 0 or key.window_start_ms >= until_ms:
                 break

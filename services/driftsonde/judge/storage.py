@@ -71,7 +71,7 @@ class JudgeStorage:
             {"model": model},
         )
         state = decode_state(rows[0]) if rows else ModelState()
-        from_ms = max(0, min(state.inputs_until_ms, state.outcomes_until_ms) - window_ms)
+        from_ms = max(0, state.settled_until_ms - window_ms)
         states = self._query(
             "SELECT hex(argMax(state, sequence)) FROM window_states "
             "WHERE model = {model:String} AND window_start >= fromUnixTimestamp64Milli({from_ms:Int64}) "

@@ -60,7 +60,7 @@ def read_judged(store: Store, model: str) -> Judged:
         "WHERE model = {model:String} AND segment = '' AND column = ''",
         {"model": model},
     )
-    return Judged(min(state.inputs_until_ms, state.outcomes_until_ms), int(rows), int(outcomes))
+    return Judged(state.settled_until_ms, int(rows), int(outcomes))
 
 
 def wait_until_judged(
