@@ -17,3 +17,11 @@ def one_node(tmp_path: Path) -> Iterator[World]:
     need(missing())
     with kafka_cluster() as kafka, world(kafka, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def three_nodes(tmp_path: Path) -> Iterator[World]:
+    """A world on three nodes, every partition on all of them, without workers."""
+    need(missing())
+    with kafka_cluster(nodes=3) as kafka, world(kafka, tmp_path) as made:
+        yield made

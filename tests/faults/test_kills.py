@@ -10,10 +10,13 @@ from faults.world import SERVICES, WORKERS, World, undisturbed_digests
 
 pytestmark = pytest.mark.io
 
+# Far more than it takes: a machine that is busy with other things is not a failure.
+CATCH_UP_S = 300.0
+
 
 def check(world: World, load: Load) -> None:
     """Caught up, what is stored is what NumPy computes, and an undisturbed run over the same log stores the same."""
-    world.wait_until_caught_up(load, timeout_s=120)
+    world.wait_until_caught_up(load, timeout_s=CATCH_UP_S)
     assert world.found(load) == load.expected()
     ids = world.signal_ids()
     assert world.count("SELECT count() FROM signals FINAL") == len(set(ids)) > 0
@@ -22,7 +25,7 @@ def check(world: World, load: Load) -> None:
     assert undisturbed_digests(world, load) == disturbed
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("windows", "kills"),
     [
@@ -53,7 +56,7 @@ def test_killed_workers_lose_and_repeat_nothing(one_node: World, windows: int, k
     check(one_node, load)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_workers_come_and_go(one_node: World) -> None:
     load = Load(windows=40, rows=2_000)
     one_node.register(load)
@@ -74,7 +77,7 @@ def test_workers_come_and_go(one_node: World) -> None:
     check(one_node, load)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_broker_that_restarts(one_node: World, how: str) -> None:
     load = Load(windows=40, rows=2_000)
@@ -92,3 +95,23 @@ def test_a_broker_that_restarts(one_node: World, how: str) -> None:
     one_node.send(load, between=disturb)
     assert one_node.ended() == []
     check(one_node, load)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_of_three_brokers_is_lost(three_nodes: World) -> None:
+    load = Load(windows=40, rows=2_000)
+    three_nodes.register(load)
+    three_nodes.start(*WORKERS)
+    three_nodes.wait_ready(*WORKERS)
+
+    def disturb(window: int) -> None:
+        time.sleep(0.2)
+        if window == 10:
+            three_nodes.kafka.kill(2)
+        elif window == 30:
+            three_nodes.kafka.start(2)
+
+    three_nodes.send(load, between=disturb)
+    assert three_nodes.ended() == []
+    check(three_nodes, load)
