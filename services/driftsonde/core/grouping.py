@@ -76,19 +76,29 @@ def group_rows(
     """Groups of rows by (window, late, slice). `windows_ms` and `late` (0 or 1) are int64[rows]; `slices` are slice
     codes, the whole model (code 0 everywhere) not included; `template` gives what the keys have in common."""
     whole = np.zeros(len(windows_ms), dtype=np.int32)
+    starts, window = np.unique(windows_ms, return_inverse=True)
     keys: list[SketchKey] = []
     members: list[Codes] = []
     for codes in (whole, *slices):
         inside = codes != NO_SLICE
-        triples = np.stack([windows_ms[inside], late[inside], codes[inside].astype(np.int64)])
-        found, member = np.unique(triples, axis=1, return_inverse=True)
+        combined = (window * 2 + late) * len(labels) + codes
+        found, member = _number(combined[inside], len(starts) * 2 * len(labels))
         numbers = np.full(len(codes), -1, dtype=np.int32)
-        numbers[inside] = len(keys) + member.ravel()
+        numbers[inside] = len(keys) + member
         members.append(numbers)
-        keys.extend(
-            _key(template, window, bool(is_late), labels[code]) for window, is_late, code in found.T.tolist()
-        )
+        for group in found.tolist():
+            rest, code = divmod(group, len(labels))
+            keys.append(_key(template, int(starts[rest // 2]), bool(rest % 2), labels[code]))
     return Groups(tuple(keys), tuple(members))
+
+
+def _number(values: Ints, below: int) -> tuple[Ints, Ints]:
+    """The distinct values, ascending, and the position of each value among them; all are in [0, below)."""
+    present = np.zeros(below, dtype=bool)
+    present[values] = True
+    found = np.flatnonzero(present)
+    position = np.cumsum(present) - 1
+    return found, position[values]
 
 
 def key_template(model: str, version: str, variant: Variant, kind: Kind, layout: str) -> SketchKey:

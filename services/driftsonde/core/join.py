@@ -4,9 +4,11 @@ What is not in the index is joined through the store. An entry is what the outco
 the value predicted, its score, its slices, and the newest label it has been joined with.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -49,6 +51,18 @@ class Entries:
 Place = tuple[Entries, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A message in the index: the number of its first row, counted from the first row ever held, and its offset."""
+
+    first: int
+    offset: int
+    entries: Entries
+
+
+_first = attrgetter("first")
+
+
 @dataclass(slots=True)
 class PredictionIndex:
     """Entries by stream and id. When more than `bound` rows are held, the oldest messages leave first.
@@ -60,38 +74,47 @@ class PredictionIndex:
     rows: int = 0
     missing_below: int = 0
     missing_until_ms: int = NO_TIME_MS
-    _messages: deque[tuple[int, Entries]] = field(default_factory=deque)
-    _places: dict[Stream, dict[str, Place]] = field(default_factory=dict)
+    _messages: deque[_Held] = field(default_factory=deque)
+    _numbers: dict[Stream, dict[str, int]] = field(default_factory=dict)
+    _next_number: int = 0
 
     def add(self, offset: int, entries: Entries) -> None:
         """Hold the entries of the message at `offset`, in the order of offsets; a prediction sent twice keeps its first
         place."""
-        places = self._places.setdefault(entries.stream, {})
-        for row, prediction_id in enumerate(entries.ids):
-            places.setdefault(prediction_id, (entries, row))
-        self._messages.append((offset, entries))
-        self.rows += len(entries.ids)
+        numbers = self._numbers.setdefault(entries.stream, {})
+        count, first = len(entries.ids), self._next_number
+        if numbers.keys().isdisjoint(entries.ids) and len(set(entries.ids)) == count:
+            numbers.update(zip(entries.ids, range(first, first + count), strict=True))
+        else:
+            for number, prediction_id in enumerate(entries.ids, first):
+                numbers.setdefault(prediction_id, number)
+        self._messages.append(_Held(first, offset, entries))
+        self._next_number += count
+        self.rows += count
         while self.rows > self.bound and len(self._messages) > 1:
             self._evict()
 
     def find(self, model: str, prediction_id: str) -> list[Place]:
         """The prediction in each stream of the model."""
         return [
-            place
-            for stream, places in self._places.items()
-            if stream.model == model and (place := places.get(prediction_id)) is not None
+            self._place(number)
+            for stream, numbers in self._numbers.items()
+            if stream.model == model and (number := numbers.get(prediction_id)) is not None
         ]
 
+    def _place(self, number: int) -> Place:
+        held = self._messages[bisect_right(self._messages, number, key=_first) - 1]
+        return held.entries, number - held.first
+
     def _evict(self) -> None:
-        offset, entries = self._messages.popleft()
-        places = self._places[entries.stream]
-        for prediction_id in entries.ids:
-            place = places.get(prediction_id)
-            if place is not None and place[0] is entries:
-                del places[prediction_id]
-        self.rows -= len(entries.ids)
-        self.missing_below = offset + 1
-        self.missing_until_ms = self._messages[0][1].arrived_ms
+        held = self._messages.popleft()
+        numbers = self._numbers[held.entries.stream]
+        for number, prediction_id in enumerate(held.entries.ids, held.first):
+            if numbers.get(prediction_id) == number:
+                del numbers[prediction_id]
+        self.rows -= len(held.entries.ids)
+        self.missing_below = held.offset + 1
+        self.missing_until_ms = self._messages[0].entries.arrived_ms
 
 
 @dataclass(frozen=True, slots=True)
