@@ -1,0 +1,105 @@
+"""The commands against the embedded servers."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from driftsonde.adapters.settings import Settings, environment
+from driftsonde.cli import main
+from driftsonde.standalone.cluster import Cluster
+
+pytestmark = pytest.mark.io
+
+SPEC = 'name = "shop"\ntask = "binary"\nclasses = ["0", "1"]\nsegments = ["country"]\n'
+DATA = "timestamp,x,country,prediction,label\n1,0.5,FR,1,1\n2,0.7,DE,0,1\nsoon,1,FR,0,0\n"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with Cluster(tmp_path_factory.mktemp("cluster"), services=()) as cluster:
+        yield cluster.settings
+
+
+class Shell:
+    """Runs commands with the servers' settings, in a directory with a spec and rows."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(list(arguments))
+        out, err = self._capsys.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, out + err
+
+
+@pytest.fixture
+def shell(
+    servers: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    (tmp_path / "shop.toml").write_text(SPEC)
+    (tmp_path / "rows.csv").write_text(DATA)
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(servers).items():
+        monkeypatch.setenv(name, value)
+    return Shell(capsys)
+
+
+def test_schema_and_topics_are_made_once(shell: Shell) -> None:
+    assert shell("migrate") == (0, "nothing to do: the schema is up to date\n")
+    status, out = shell("topics", "create")
+    assert status == 0
+    assert "predictions: exists\n" in out
+
+
+def test_a_model_is_registered_once_with_a_baseline_from_rows(shell: Shell) -> None:
+    arguments = ("register", "shop.toml", "--version", "1", "--data", "rows.csv")
+    told = "baseline: 2 rows of rows.csv, 1 could not be read\n  line 4: timestamp: 'soon' is no time"
+    status, out = shell(*arguments)
+    assert status == 0
+    assert out.startswith(told)
+    assert out.endswith("shop: registered\nshop/1: registered\n")
+    assert shell(*arguments)[1].endswith("shop: nothing new\nshop/1: nothing new\n")
+
+    Path("shop.toml").write_text(SPEC + 'window = "5m"\n')
+    assert shell("register", "shop.toml") == (
+        2,
+        "driftsonde: 'shop' is registered with another content; --replace replaces it\n",
+    )
+    assert shell("register", "shop.toml", "--replace") == (0, "shop: registered\n")
+
+
+def test_equal_stores_have_equal_digests(shell: Shell) -> None:
+    status, out = shell("digest")
+    assert status == 0
+    assert [line.split()[1] for line in out.splitlines()] == [
+        "windows",
+        "metrics",
+        "metrics_as_judged",
+        "signals",
+    ]
+    assert shell("digest")[1] == out
+
+
+@pytest.mark.timeout(200)
+def test_standalone_says_where_things_are_and_stops_when_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from driftsonde.cli import main; main()", "standalone"]
+    with subprocess.Popen(
+        [*command, "--data", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert said[0].startswith("Kafka        127.0.0.1:")
+    assert any("DRIFTSONDE_CLICKHOUSE_PORT=" in line for line in said)
