@@ -142,13 +142,13 @@ def _deliver_labels(
 
 def _step_labels(pipeline: PartitionPipeline, log: Log, lookup: list[Found], received: Received) -> None:
     """Ask the store, or take its answer: other messages may come in between, as in the worker."""
-    message = pipeline.next_label()
-    if message is None:
+    opened = pipeline.open_labels(1)
+    if not opened:
         return
     if lookup:
         received.take(pipeline.take_next_label(lookup.pop()))
         return
-    wanted = pipeline.lookup_for(message)
+    wanted = pipeline.lookup_for(opened[0])
     if wanted is None:
         received.take(pipeline.take_next_label(Found()))
     else:

@@ -1,6 +1,6 @@
 """What the store says about predictions that are not in the hot index, on the real engine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -90,25 +90,40 @@ def ids_of(log: Log, model: str) -> tuple[str, ...]:
     )
 
 
+def by_position(lookups: Sequence[Lookup]) -> Iterable[list[Lookup]]:
+    """Each lookup with variants of it: other gates, other labels, fewer ids."""
+    for lookup in lookups:
+        yield [
+            lookup,
+            replace(lookup, gate_ms=lookup.gate_ms - 20_000),
+            replace(lookup, labels_below=lookup.labels_below // 2, ids=lookup.ids[::2]),
+        ]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_store_answers_as_the_log_does(store: Store, seed: int) -> None:
     rng = np.random.default_rng(seed)
     log = random_log(rng, heartbeats=False)
     put_log(store, log)
     labelled = 0
+    asked: dict[str, list[Lookup]] = {"shop": [], "rain": []}
     for (below, _), reached_ms in zip(log.predictions, event_times(log), strict=True):
         model = str(rng.choice(["shop", "rain"]))
         gate_ms = reached_ms + int(rng.integers(-60, 3)) * 1000
         labels_below = int(rng.choice([offset for offset, _ in log.labels]))
-        lookup = Lookup(model, ids_of(log, model), 0, below, labels_below, gate_ms, reached_ms)
-        found, wanted = by_id(look_up(store, lookup, plans, TOPICS)), by_id(answer(log, lookup))
-        assert {key: outcome_of(entries) for key, entries in found.items()} == {
-            key: outcome_of(entries) for key, entries in wanted.items()
-        }
-        for key, entries in wanted.items():
-            if entries.label_times_ms[0] != NO_LABEL_TIME_MS:
-                assert label_of(found[key]) == label_of(entries)
-                labelled += 1
+        asked[model].append(Lookup(model, ids_of(log, model), 0, below, labels_below, gate_ms, reached_ms))
+    for lookups in asked.values():
+        # All that are asked together must have seen the same part of the log, as those of one round have.
+        for same in by_position(lookups):
+            for lookup, answered in zip(same, look_up(store, same, plans, TOPICS), strict=True):
+                found, wanted = by_id(answered), by_id(answer(log, lookup))
+                assert {key: outcome_of(entries) for key, entries in found.items()} == {
+                    key: outcome_of(entries) for key, entries in wanted.items()
+                }
+                for key, entries in wanted.items():
+                    if entries.label_times_ms[0] != NO_LABEL_TIME_MS:
+                        assert label_of(found[key]) == label_of(entries)
+                        labelled += 1
     assert labelled > 20
 
 
@@ -117,14 +132,14 @@ def test_nothing_is_said_before_all_of_it_is_archived(store: Store) -> None:
     put_log(store, log)
     prediction_end, label_end = log.predictions[-1][0] + 1, log.labels[-1][0] + 1
     lookup = Lookup("shop", ("s0",), 0, prediction_end, label_end, END_MS + 1, END_MS)
-    look_up(store, lookup, plans, TOPICS)
+    look_up(store, [lookup], plans, TOPICS)
     for early in (
         replace(lookup, predictions_below=prediction_end + 1),
         replace(lookup, labels_below=label_end + 1),
         replace(lookup, partition=1),
     ):
         with pytest.raises(NotArchivedYet):
-            look_up(store, early, plans, TOPICS)
+            look_up(store, [early], plans, TOPICS)
 
 
 def test_a_prediction_of_another_partition_is_found_with_its_labels(store: Store) -> None:
@@ -139,7 +154,8 @@ def test_a_prediction_of_another_partition_is_found_with_its_labels(store: Store
     label = LabelBatch("shop", ("far",), np.array([6_000]), categorical("label", ["no"]))
     put(store, (PREDICTIONS.name, 9, batch), (LABELS.name, 9, label), partition=1)
     put(store, (PREDICTIONS.name, 0, replace(batch, ids=("near",))), (LABELS.name, 0, label), partition=0)
-    (entries,) = look_up(store, Lookup("shop", ("far",), 0, 1, 1, 7_000, 5_000), plans, TOPICS).entries
+    (found,) = look_up(store, [Lookup("shop", ("far",), 0, 1, 1, 7_000, 5_000)], plans, TOPICS)
+    (entries,) = found.entries
     assert (entries.predictions[0], entries.scores[0]) == (1.0, 0.75)
     assert entries.slices[0, 0] == 3  # an empty text is a value as any other: not in the baseline
     assert (entries.labels[0], entries.label_times_ms[0]) == (0.0, 6_000)

@@ -1,6 +1,6 @@
 """Predictions that have left the hot index, from the store: with the labels they have had so far."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from driftsonde.core.spec import Task
 from driftsonde.sketcher.pipeline import Found, Lookup, Plans, entries_of
 
 _PREDICTIONS = """
-SELECT version, variant, prediction_id, toUnixTimestamp64Milli(timestamp),
+SELECT prediction_id, source_partition, source_offset, version, variant, toUnixTimestamp64Milli(timestamp),
        numeric_names, numeric_values, categorical_names, categorical_values
 FROM predictions
 WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
@@ -30,18 +30,21 @@ WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
 ORDER BY source_partition, source_offset, source_row
 """
 
-# The offset after the message with which event time reached the gate: exact unless a heartbeat did that, for the store
+# The offset after the message with which event time reached each gate: exact unless a heartbeat did that, for the store
 # does not have them. A timestamp beyond the event time that was reached is of a message rejected for its clock.
-_GATE = """
-SELECT minOrNull(source_offset) + 1
-FROM predictions
+_GATES = """
+SELECT gate_ms, min(source_offset) + 1
+FROM predictions ARRAY JOIN {gates_ms:Array(Int64)} AS gate_ms
 WHERE source_partition = {partition:UInt32} AND source_offset < {below:UInt64}
-      AND timestamp BETWEEN fromUnixTimestamp64Milli({gate_ms:Int64})
+      AND timestamp BETWEEN fromUnixTimestamp64Milli(arrayMin({gates_ms:Array(Int64)}))
                         AND fromUnixTimestamp64Milli({reached_ms:Int64})
+      AND timestamp >= fromUnixTimestamp64Milli(gate_ms)
+GROUP BY gate_ms
 """
 
 _LABELS = """
-SELECT prediction_id, label_text, label_number, toUnixTimestamp64Milli(timestamp) AS time_ms
+SELECT prediction_id, source_partition, source_offset, label_text, label_number,
+       toUnixTimestamp64Milli(timestamp) AS time_ms
 FROM labels
 WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
       AND (source_partition != {partition:UInt32} OR source_offset < {below:UInt64})
@@ -53,61 +56,85 @@ class NotArchivedYet(Exception):
     """The archiver has not stored what the lookup is about; ask again later."""
 
 
-def look_up(store: Store, lookup: Lookup, plans: Plans, topics: tuple[str, str]) -> Found:
-    """Ask the store. Raises `NotArchivedYet`, `StoreUnavailable`. `topics`: of predictions and of labels."""
+def look_up(store: Store, lookups: Sequence[Lookup], plans: Plans, topics: tuple[str, str]) -> list[Found]:
+    """Answer lookups of one partition and one model, in their order, with a few queries for all of them.
+
+    Raises `NotArchivedYet`, and what `Store` raises. `topics`: of predictions and of labels.
+    """
+    partition, model = lookups[0].partition, lookups[0].model
+    predictions_below = max(lookup.predictions_below for lookup in lookups)
+    labels_below = max(lookup.labels_below for lookup in lookups)
     archived = read_archived(store)
-    wanted = zip(topics, (lookup.predictions_below, lookup.labels_below), strict=True)
-    for topic, below in wanted:
-        if archived.get((topic, lookup.partition), 0) < below:
-            raise NotArchivedYet(f"{topic}/{lookup.partition} is archived below {below} only in part")
-    asked: dict[str, object] = {
-        "model": lookup.model,
-        "ids": list(lookup.ids),
-        "partition": lookup.partition,
-    }
-    predictions = store.query_rows(_PREDICTIONS, asked | {"below": _predictions_below(store, lookup)})
+    for topic, below in zip(topics, (predictions_below, labels_below), strict=True):
+        if archived.get((topic, partition), 0) < below:
+            raise NotArchivedYet(f"{topic}/{partition} is archived below {below} only in part")
+    ids = list(dict.fromkeys(prediction_id for lookup in lookups for prediction_id in lookup.ids))
+    asked: dict[str, object] = {"model": model, "ids": ids, "partition": partition}
+    predictions = _by_id(store.query_rows(_PREDICTIONS, asked | {"below": predictions_below}))
     if not predictions:
-        return Found()
-    labels = store.query_rows(_LABELS, asked | {"below": lookup.labels_below})
-    return Found(tuple(_entries(lookup.model, predictions, labels, plans)))
+        return [Found() for _ in lookups]
+    labels = _by_id(store.query_rows(_LABELS, asked | {"below": labels_below}))
+    gates = _gates(store, lookups, predictions_below)
+    return [_found(lookup, gates.get(lookup.gate_ms), predictions, labels, plans) for lookup in lookups]
 
 
-def _predictions_below(store: Store, lookup: Lookup) -> int:
-    """The offset below which the partition's predictions were in the log when event time reached the gate."""
-    below = lookup.predictions_below
-    if lookup.gate_ms > lookup.reached_ms:
-        return below
+def _by_id(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Rows by their first column, in their order."""
+    grouped: dict[str, list[tuple[Any, ...]]] = {}
+    for prediction_id, *rest in rows:
+        grouped.setdefault(prediction_id, []).append(tuple(rest))
+    return grouped
+
+
+def _gates(store: Store, lookups: Sequence[Lookup], below: int) -> dict[int, int]:
+    """By gate: the offset below which the partition's predictions were in the log when event time reached it. A gate
+    that event time had not reached below `below` is left out."""
+    reached_ms = max(lookup.reached_ms for lookup in lookups)
+    wanted = sorted({lookup.gate_ms for lookup in lookups if lookup.gate_ms <= reached_ms})
+    if not wanted:
+        return {}
     params = {
-        "partition": lookup.partition,
+        "partition": lookups[0].partition,
         "below": below,
-        "gate_ms": lookup.gate_ms,
-        "reached_ms": lookup.reached_ms,
+        "gates_ms": wanted,
+        "reached_ms": reached_ms,
     }
-    ((gate,),) = store.query_rows(_GATE, params)
-    return below if gate is None else int(gate)
+    return {gate_ms: int(offset) for gate_ms, offset in store.query_rows(_GATES, params)}
 
 
-def _entries(
-    model: str, predictions: Sequence[tuple[Any, ...]], labels: Sequence[tuple[Any, ...]], plans: Plans
-) -> Iterable[Entries]:
-    seen: set[tuple[Stream, str]] = set()
-    for version, variant, prediction_id, time_ms, *columns in predictions:
-        stream = Stream(model, version, Variant(variant))
-        plan = plans(model, version)
-        if plan is None or (stream, prediction_id) in seen:
-            continue
-        seen.add((stream, prediction_id))
-        batch = PredictionBatch(
-            model,
-            version,
-            stream.variant,
-            (prediction_id,),
-            np.array([time_ms], dtype=np.int64),
-            tuple(_columns(plan, *columns)),
-        )
-        entries = entries_of(stream, plan, batch, NO_TIME_MS)
-        _replay_labels(entries, plan, [row for row in labels if row[0] == prediction_id])
-        yield entries
+def _found(
+    lookup: Lookup,
+    gate: int | None,
+    predictions: Mapping[str, Sequence[tuple[Any, ...]]],
+    labels: Mapping[str, Sequence[tuple[Any, ...]]],
+    plans: Plans,
+) -> Found:
+    below = lookup.predictions_below if gate is None else min(gate, lookup.predictions_below)
+    entries: dict[tuple[Stream, str], Entries] = {}
+    for prediction_id in lookup.ids:
+        for source, offset, version, variant, time_ms, *columns in predictions.get(prediction_id, ()):
+            stream = Stream(lookup.model, version, Variant(variant))
+            plan = plans(lookup.model, version)
+            in_time = source != lookup.partition or offset < below
+            if plan is None or not in_time or (stream, prediction_id) in entries:
+                continue
+            batch = PredictionBatch(
+                lookup.model,
+                version,
+                stream.variant,
+                (prediction_id,),
+                np.array([time_ms], dtype=np.int64),
+                tuple(_columns(plan, *columns)),
+            )
+            entry = entries_of(stream, plan, batch, NO_TIME_MS)
+            known = [
+                row[2:]
+                for row in labels.get(prediction_id, ())
+                if row[0] != lookup.partition or row[1] < lookup.labels_below
+            ]
+            _replay_labels(entry, plan, known)
+            entries[stream, prediction_id] = entry
+    return Found(tuple(entries.values()))
 
 
 def _columns(
@@ -132,7 +159,7 @@ def _columns(
 
 def _replay_labels(entries: Entries, plan: Plan, labels: Sequence[tuple[Any, ...]]) -> None:
     """Bring an entry to the newest label among `labels`, which are in the order of time."""
-    for _, text, number, time_ms in labels:
+    for text, number, time_ms in labels:
         column: Column = (
             NumericColumn("label", Role.PREDICTION, np.array([number]))
             if plan.spec.task is Task.REGRESSION or text == ""

@@ -7,6 +7,7 @@ decode → check → fold into the open chunk → hold for the labels → wait f
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -116,7 +117,7 @@ class PartitionPipeline:
     archived_from: int
     waiting: deque[Message] = field(default_factory=deque)
     tally: Tally = field(default_factory=Tally)
-    _hot: dict[str, list[Place]] | None = None
+    _noted: dict[int, dict[str, list[Place]]] = field(default_factory=dict)
     _joined_gate_ms: int = NO_TIME_MS
     _settled_ms: int = field(init=False)
     _unsettled: deque[tuple[int, FinishedChunk]] = field(default_factory=deque)
@@ -173,20 +174,19 @@ class PartitionPipeline:
         self.waiting.append(message)
         return []
 
-    def next_label(self) -> Message | None:
-        """The oldest waiting message, if the predictions have come far enough for it.
+    def open_labels(self, most: int) -> list[Message]:
+        """The oldest waiting messages, at most so many, for which the predictions have come far enough.
 
         A label waits until its partition of predictions has passed it by the allowed lateness: by then its
         prediction is in the index, whichever of the two topics was read faster.
         """
-        if not self.waiting:
-            return None
-        message = self.waiting[0]
-        if isinstance(message.event, LabelBatch) and self.predictions.event_time_ms < self._gate_ms(
-            message.event
-        ):
-            return None
-        return message
+        opened: list[Message] = []
+        for message in islice(self.waiting, most):
+            event = message.event
+            if isinstance(event, LabelBatch) and self.predictions.event_time_ms < self._gate_ms(event):
+                break
+            opened.append(message)
+        return opened
 
     def lookup_for(self, message: Message) -> Lookup | None:
         """What the store has to be asked before the message can be joined.
@@ -198,11 +198,12 @@ class PartitionPipeline:
         if not isinstance(event, LabelBatch) or index.missing_below == 0:
             return None
         gate_ms = self._gate_ms(event)
-        self._hot = {i: self._find_hot(event.model, i, gate_ms) for i in event.ids}
+        hot = {i: self._find_hot(event.model, i, gate_ms) for i in event.ids}
+        self._noted[message.offset] = hot
         whole_from_ms = index.missing_until_ms + self._lateness_ms(event.model)
         asked = tuple(
             prediction_id
-            for prediction_id, places in self._hot.items()
+            for prediction_id, places in hot.items()
             if min((entries.arrived_ms for entries, _ in places), default=NO_TIME_MS) < whole_from_ms
         )
         if not asked:
@@ -223,13 +224,12 @@ class PartitionPipeline:
         out = self._advance_labels(message.offset)
         match message.event:
             case LabelBatch() as labels:
-                for joined in self._join(labels, found):
+                for joined in self._join(labels, self._noted.pop(message.offset, None), found):
                     self.labels.merge(self._fold_outcomes(joined))
                 self.labels.observe(int(labels.timestamps_ms.max()))
                 self._joined_gate_ms = max(self._joined_gate_ms, self._gate_ms(labels))
             case Heartbeat(timestamp_ms):
                 self.labels.observe(timestamp_ms)
-        self._hot = None
         out.extend(self._advance_labels(message.offset + 1))
         return out
 
@@ -318,7 +318,9 @@ class PartitionPipeline:
         sketches = sketch_rows(plan.inputs, batches, groups.members, sums)
         return dict(zip(groups.keys, sketches, strict=True))
 
-    def _join(self, labels: LabelBatch, found: Found) -> list[Joined]:
+    def _join(
+        self, labels: LabelBatch, noted: Mapping[str, list[Place]] | None, found: Found
+    ) -> list[Joined]:
         plan = self.plans(labels.model, "")
         if plan is None:
             raise LookupError(f"model {labels.model} was checked and has gone")
@@ -334,8 +336,8 @@ class PartitionPipeline:
         ):
             hot = (
                 self._find_hot(labels.model, prediction_id, gate_ms)
-                if self._hot is None
-                else self._hot[prediction_id]
+                if noted is None
+                else noted[prediction_id]
             )
             known = stored.get(prediction_id, [])
             streams = {entries.stream for entries, _ in known}

@@ -29,6 +29,8 @@ SERVICE = "sketcher"
 OPEN_CHUNK_REPEAT_S = 60.0
 # Finished chunks whose positions could not be stored yet; beyond, nothing more is taken in.
 FINISHED_BOUND = 4_096
+# Messages of labels that one round of lookups is about.
+LOOKUP_MESSAGES = 32
 _PAUSE_S = 0.02
 _REFRESH_S = 2.0
 
@@ -49,7 +51,7 @@ class SketcherWorker:
     pipelines: dict[int, PartitionPipeline] = field(default_factory=dict)
     _held: dict[Source, list[Incoming]] = field(default_factory=dict)
     _finished: list[FinishedChunk] = field(default_factory=list)
-    _lookups: dict[int, asyncio.Task[Found]] = field(default_factory=dict)
+    _lookups: dict[int, asyncio.Task[list[Found]]] = field(default_factory=dict)
     _arrived_s: dict[Source, float] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _due_s: dict[str, float] = field(default_factory=dict)
@@ -230,32 +232,45 @@ class SketcherWorker:
         await self.patience.until_done(self.plans.refresh)
 
     def _advance_labels(self, partition: int, pipeline: PartitionPipeline) -> list[Emission]:
-        """Join the labels whose time has come; one that needs the store holds up those behind it."""
+        """Join the labels whose time has come. Those that need the store hold up those behind them, so the store is
+        asked about many messages at once."""
         emissions: list[Emission] = []
-        while (message := pipeline.next_label()) is not None:
-            task = self._lookups.get(partition)
-            if task is None:
-                lookup = pipeline.lookup_for(message)
-                if lookup is not None:
-                    self._lookups[partition] = asyncio.create_task(self._look_up(lookup))
-                    break
-                emissions.extend(pipeline.take_next_label(Found()))
-            elif task.done():
-                del self._lookups[partition]
-                emissions.extend(pipeline.take_next_label(task.result()))
-            else:
+        task = self._lookups.get(partition)
+        if task is not None:
+            if not task.done():
+                return []
+            del self._lookups[partition]
+            for found in task.result():
+                emissions.extend(pipeline.take_next_label(found))
+        wanted: list[Lookup | None] = []
+        for message in pipeline.open_labels(LOOKUP_MESSAGES):
+            lookup = pipeline.lookup_for(message)
+            first = next(filter(None, wanted), lookup)
+            if lookup is not None and first is not None and lookup.model != first.model:
                 break
+            if lookup is None and not wanted:
+                emissions.extend(pipeline.take_next_label(Found()))
+            else:
+                wanted.append(lookup)
+        if wanted:
+            self._lookups[partition] = asyncio.create_task(self._look_up(wanted))
         return emissions
 
-    async def _look_up(self, lookup: Lookup) -> Found:
+    async def _look_up(self, wanted: Sequence[Lookup | None]) -> list[Found]:
+        """The store's answers in the order of the messages; None stands for a message that needs none."""
         topics = (PREDICTIONS.name, LABELS.name)
+        asked = [lookup for lookup in wanted if lookup is not None]
         while True:
             try:
-                return await self.patience.until_done(
-                    lambda: look_up(self.store, lookup, self.plans.plan, topics)
+                answers = iter(
+                    await self.patience.until_done(
+                        lambda: look_up(self.store, asked, self.plans.plan, topics)
+                    )
                 )
             except NotArchivedYet:
                 await asyncio.sleep(0.25)
+            else:
+                return [Found() if lookup is None else next(answers) for lookup in wanted]
 
     def _flush(
         self, pipeline: PartitionPipeline, repeat: bool = False, progress: bool = False
