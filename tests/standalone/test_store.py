@@ -19,6 +19,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from driftsonde.standalone.store import parse_arguments
 from driftsonde.standalone.store_process import StoreProcess, running_store
+from faults.small_disk import no_small_disk, store_on_small_disk
+from required import need
 
 pytestmark = pytest.mark.io
 
@@ -231,6 +233,26 @@ def test_acknowledged_rows_survive_kill_9(tmp_path: Path) -> None:
     with running_store(tmp_path / "data", "--token", TOKEN) as second:
         rows = connect(second).query("SELECT id FROM kept ORDER BY id").result_columns[0]
         assert list(rows) == list(range(20))
+
+
+def test_a_full_disk_is_an_error_and_inserts_nothing(tmp_path: Path) -> None:
+    need(no_small_disk())
+    with store_on_small_disk(tmp_path / "disk", size_mb=16) as small:
+
+        def post(sql: bytes) -> tuple[int, bytes]:
+            return request(small.port, "POST", "/", sql)
+
+        assert post(b"CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a") == (200, b"")
+        insert = b"INSERT INTO t SETTINGS max_threads = 1 FORMAT TSV\n1\n2\n"
+        assert post(insert)[0] == 200
+        small.fill()
+        status, body = post(insert)
+        assert status == 500
+        assert b"NOT_ENOUGH_SPACE" in body
+        assert post(b"SELECT count() FROM t") == (200, b"2\n")
+        small.empty()
+        assert post(insert)[0] == 200
+        assert post(b"SELECT count() FROM t") == (200, b"4\n")
 
 
 def test_sigterm_finishes_the_request_in_hand_and_exits_with_0(tmp_path: Path) -> None:

@@ -18,18 +18,18 @@ from driftsonde.standalone.store_sql import (
             "TSV",
             b"a\n",
         ),
-        (
-            b"INSERT INTO t SETTINGS x = 1 FORMAT Arrow ;\n\nA",
-            b"INSERT INTO t SETTINGS x = 1 ",
-            "Arrow",
-            b"\nA",
-        ),
         (b"/* FORMAT A */ INSERT INTO t FORMAT CSV 1,2", b"/* FORMAT A */ INSERT INTO t ", "CSV", b"1,2"),
         (b"INSERT INTO t FORMAT Native", b"INSERT INTO t ", "Native", b""),
     ],
 )
 def test_inline_data_is_split_off(sql: bytes, text: bytes, format_name: str, data: bytes) -> None:
     assert parse_statement(sql) == Statement("INSERT", text, format_name, data)
+
+
+def test_settings_of_an_insert_stand_apart() -> None:
+    sql = b"INSERT INTO t (settings) SETTINGS x = 1 FORMAT Arrow ;\n\nA"
+    expected = Statement("INSERT", b"INSERT INTO t (settings) ", "Arrow", b"\nA", b"SETTINGS x = 1 ")
+    assert parse_statement(sql) == expected
 
 
 @pytest.mark.parametrize(

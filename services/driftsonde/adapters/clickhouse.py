@@ -19,9 +19,10 @@ from driftsonde.adapters.settings import ClickHouseSettings
 T = TypeVar("T")
 
 # Codes that say "not now" rather than "not this": the same call can succeed once the server has recovered.
-# TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR, MEMORY_LIMIT_EXCEEDED,
-# TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, TOO_MANY_PARTS, ALL_CONNECTION_TRIES_FAILED, KEEPER_EXCEPTION.
-TRANSIENT_CODES = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 279, 999})
+# CANNOT_WRITE_TO_FILE_DESCRIPTOR (the disk got full meanwhile), TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES,
+# SOCKET_TIMEOUT, NETWORK_ERROR, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, TOO_MANY_PARTS,
+# ALL_CONNECTION_TRIES_FAILED, KEEPER_EXCEPTION.
+TRANSIENT_CODES = frozenset({75, 159, 202, 209, 210, 241, 242, 243, 252, 279, 999})
 
 # clickhouse-connect keeps the status of an answer that has no ClickHouse code in the message only.
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")

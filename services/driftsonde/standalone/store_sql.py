@@ -39,12 +39,14 @@ class Statement:
 
     `text` is the SQL without inline data, `data` the bytes after `INSERT ... FORMAT name` (None when the
     statement carries no such clause) and `format` the format named by the statement, of its data or its result.
+    `settings` is the SETTINGS clause of an insert with data, which is then not in `text`.
     """
 
     verb: str
     text: bytes
     format: str | None
     data: bytes | None
+    settings: bytes = b""
 
     @property
     def returns_rows(self) -> bool:
@@ -55,13 +57,14 @@ def parse_statement(sql: bytes) -> Statement:
     """Split one statement. Raises StatementRefused for an empty text or for several statements (as a server does).
 
     >>> parse_statement(b"INSERT INTO t (a) FORMAT TSV\\n1\\n2")
-    Statement(verb='INSERT', text=b'INSERT INTO t (a) ', format='TSV', data=b'1\\n2')
+    Statement(verb='INSERT', text=b'INSERT INTO t (a) ', format='TSV', data=b'1\\n2', settings=b'')
     >>> parse_statement(b"select 'x; FORMAT y' format JSON").format
     'JSON'
     """
     verb = ""
     depth = 0
     ended = False
+    settings_start: int | None = None
     last, before_last = b"", b""
     for match in _tokens(sql):
         token = match.group()
@@ -74,7 +77,9 @@ def parse_statement(sql: bytes) -> Statement:
         is_word = match.lastgroup == "word"
         if verb == "INSERT" and is_word and depth == 0:
             if last.upper() == b"FORMAT":
-                return _insert_with_data(sql, token.decode(), match.end())
+                return _insert_with_data(sql, settings_start, token.decode(), match.end())
+            if token.upper() == b"SETTINGS" and settings_start is None:
+                settings_start = match.start()
             if token.upper() in (b"VALUES", b"SELECT", b"WITH"):
                 # The rest is values or a query for the engine; long lists of values are not worth scanning.
                 return Statement("INSERT", sql, None, None)
@@ -99,8 +104,9 @@ def _tokens(sql: bytes) -> Iterator[re.Match[bytes]]:
     return (match for match in _TOKEN.finditer(sql) if match.lastgroup != "comment")
 
 
-def _insert_with_data(sql: bytes, format_name: str, name_end: int) -> Statement:
+def _insert_with_data(sql: bytes, settings_start: int | None, format_name: str, name_end: int) -> Statement:
     head = re.sub(rb"FORMAT\s+\w+$", b"", sql[:name_end], flags=re.IGNORECASE)
     gap = _DATA_GAP.match(sql, name_end)
     assert gap is not None  # the pattern matches the empty string
-    return Statement("INSERT", head, format_name, sql[gap.end() :])
+    split = len(head) if settings_start is None else settings_start
+    return Statement("INSERT", head[:split], format_name, sql[gap.end() :], head[split:])
