@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import numpy as np
@@ -106,6 +107,32 @@ def test_rows_and_batches_arrive_once_and_in_order_in_the_partition_of_their_id(
         assert isinstance(numbers, NumericColumn)
         assert isinstance(prediction, CategoricalColumn)
         assert numbers.values.tolist() == [float(identifier) for identifier in batch.ids]
+
+
+def test_eight_threads_lose_and_repeat_nothing(broker: str) -> None:
+    threads, calls = 8, 400
+    with Monitor(broker, "m", "1", task="binary", batch_rows=50, strict=True) as monitor:
+
+        def log_all(thread: int) -> None:
+            for number in range(calls):
+                monitor.log({"x": 1.0}, 1, ids=f"{thread}-{number}")
+                monitor.log({"x": [1.0, 2.0]}, [1, 0], ids=[f"{thread}-{number}a", f"{thread}-{number}b"])
+                if number % 100 == 0:
+                    monitor.label(f"{thread}-{number}", 1)
+                    monitor.flush(0)
+
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(log_all, thread) for thread in range(threads)]:
+                done.result()
+        assert monitor.flush(30)
+        rows = threads * calls * 3
+        assert monitor.stats.delivered == monitor.stats.accepted == rows + threads * calls // 100
+    found = [identifier for part in ids_by_partition(broker) for identifier in part]
+    assert len(found) == len(set(found)) == rows
+    for thread in range(threads):
+        for part in ids_by_partition(broker):
+            own = [int(i.partition("-")[2].rstrip("ab")) for i in part if i.startswith(f"{thread}-")]
+            assert own == sorted(own)
 
 
 def test_labels_go_to_the_partition_of_their_prediction(broker: str) -> None:
@@ -306,6 +333,40 @@ def test_options_that_make_no_sense_are_refused_at_once(options: dict[str, objec
 def test_an_option_that_librdkafka_refuses_is_refused_at_once() -> None:
     with pytest.raises(KafkaException, match=r"no\.such\.option"):
         Monitor(NOBODY, "m", "1", task="binary", kafka_options={"no.such.option": 1})
+
+
+FORKED = """
+import os, sys
+from driftsonde.client import Monitor
+monitor = Monitor(sys.argv[1], "m", "1", task="binary", kafka_options={"log_level": 0})
+early = os.fork()
+if early == 0:
+    monitor.log({"x": 1.0}, 1, ids="of a child before the first call")
+    sys.exit(0 if monitor.flush(20) else 1)
+assert os.waitpid(early, 0)[1] == 0
+monitor.log({"x": 1.0}, 1, ids="of the parent")
+late = os.fork()
+if late == 0:
+    assert monitor.log({"x": 1.0}, 1, ids="of a child after it") == ("of a child after it",)
+    assert (monitor.stats.accepted, monitor.stats.dropped) == (0, 1), monitor.stats
+    assert monitor.flush(1)
+    with Monitor(sys.argv[1], "m", "1", task="binary", kafka_options={"log_level": 0}) as own:
+        own.log({"x": 1.0}, 1, ids="of a child's own")
+        assert own.flush(20)
+    sys.exit(0)
+assert os.waitpid(late, 0)[1] == 0
+"""
+
+
+def test_a_fork_is_said_and_a_monitor_of_its_own_works(broker: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", FORKED, broker], timeout=60, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "forked after the monitor's first call" in ended.stderr
+    assert sorted(identifier for part in ids_by_partition(broker) for identifier in part) == [
+        "of a child before the first call",
+        "of a child's own",
+        "of the parent",
+    ]
 
 
 AT_EXIT = """

@@ -70,7 +70,7 @@ class Delivery:
 
     def poll(self, timeout_s: float) -> None:
         """Settle what there are reports of; wait for one at most that long."""
-        self._producer.poll(timeout_s)
+        self._poll(timeout_s)
         self._drain()
 
     def send(self, message: Outgoing) -> None:
@@ -97,10 +97,10 @@ class Delivery:
             )
         except BufferError:
             # Its queue is full: rows wait in the outbox meanwhile, whose bound is what counts.
-            self._producer.poll(_POLL_S)
+            self._poll(_POLL_S)
             return False
         except KafkaException as error:
-            if error.args[0].code() == KafkaError._FATAL:
+            if _is_fatal(error):
                 self._is_broken = True
                 return False
             self._note(message.topic, error.args[0])
@@ -131,10 +131,10 @@ class Delivery:
     def _replace(self) -> None:
         """The old producer's reports come first, so that nothing of it is still under way."""
         self._complaints.warning("the producer failed for good", "going on with a new one")
-        if self._producer.flush(_LAST_REPORTS_S):
+        if not self._all_reported():
             self._is_giving_up = True
             self._producer.purge()
-            self._producer.flush(_LAST_REPORTS_S)
+            self._all_reported()
             self._is_giving_up = False
         self._queue.extendleft(reversed(self._returned))
         self._returned.clear()
@@ -142,6 +142,26 @@ class Delivery:
         self._stopping.wait(_RETRY_S)
         self._producer = Producer(self._config, logger=log)
         self._is_broken = False
+
+    def _poll(self, timeout_s: float) -> None:
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as error:
+            # Whatever reports first tells of a fatal error.
+            if not _is_fatal(error):
+                raise
+            self._is_broken = True
+
+    def _all_reported(self) -> bool:
+        deadline_s = time.monotonic() + _LAST_REPORTS_S
+        while len(self._producer) and time.monotonic() < deadline_s:
+            self._poll(_POLL_S)
+        return not len(self._producer)
+
+
+def _is_fatal(error: KafkaException) -> bool:
+    reason: KafkaError = error.args[0]
+    return reason.fatal() or reason.code() == KafkaError._FATAL
 
 
 def _outgoing(message: Message, settle: Settle) -> Outgoing:
