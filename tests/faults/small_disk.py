@@ -32,7 +32,7 @@ class SmallDiskStore:
 
     def fill(self) -> None:
         """Leave no byte free."""
-        with (self.disk / "ballast").open("wb", buffering=0) as ballast:
+        with (self.disk / "ballast").open("ab", buffering=0) as ballast:
             for piece in _PIECES:
                 with suppress(OSError):
                     while ballast.write(piece):
