@@ -91,10 +91,12 @@ def test_parquet_keeps_numbers_times_and_large_ids(tmp_path: Path) -> None:
             "id": pa.array([2**60 + 1, 5]),
             "flag": pa.array([True, False]),
             "c": pa.array(["x", None]).dictionary_encode(),
+            "__index_level_0__": pa.array([7, 8]),
         }
     )
     pq.write_table(table, path)
     log = open_log(path)
+    assert log.names == ("t", "n", "id", "flag", "c")
     assert log.times == {"t"}
     columns = first_rows(log, 10).columns
     assert np.array_equal(columns["t"], [1.0, np.nan], equal_nan=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 PIECE_ROWS = 8_192
 MAX_FIELD_CHARS = 1 << 20
 _EXACT = 1 << 53
+_PANDAS_INDEX = re.compile(
+    r"__index_level_\d+__"
+)  # how pandas saves an index without a name: no column of the log
 
 # A column as the file has it: texts, or numbers (NaN for missing), or times in milliseconds (NaN for missing).
 Raw = list[str] | Floats
@@ -80,9 +84,8 @@ def open_log(path: Path) -> LogFile:
     if is_parquet(path):
         with _parquet(path) as parquet:
             schema = parquet.schema_arrow
-            log = LogFile(
-                path, tuple(schema.names), frozenset(f.name for f in schema if _holds_times(f.type))
-            )
+            names = tuple(name for name in schema.names if not _PANDAS_INDEX.fullmatch(name))
+            log = LogFile(path, names, frozenset(f.name for f in schema if _holds_times(f.type)))
     else:
         with _open_text(path) as text:
             log = LogFile(path, tuple(name.strip() for name in next(_rows_of(text), [])))

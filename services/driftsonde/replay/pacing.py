@@ -17,10 +17,11 @@ from driftsonde.replay.steps import Step, StepSize
 from driftsonde.standalone.broker import PARTITIONS
 from driftsonde.standalone.cluster import Cluster
 
-# Bytes of raw messages of one partition that a step may come to, and messages that may be unread: together a third of
-# what a partition holds even if all were in the same one.
+# Bytes of raw messages of one partition that a step comes to, and messages of a topic that may be unread. A step has a
+# message and a heartbeat for each partition, so a dozen steps: a third of what a partition holds even if all their rows
+# were in the same one.
 MESSAGE_BYTES = 40_000
-UNREAD_MESSAGES = 40
+UNREAD_MESSAGES = 96
 MAX_STEP_ROWS = 4_096
 MIN_STEP_ROWS = 64
 
@@ -31,6 +32,9 @@ CAUSED_SKETCH_BYTES = 1_000_000
 _CAUSED_S = 0.6
 # Bytes of sketches that may be unread, by the estimate; once the broker has begun to forget, a third of what it holds.
 UNREAD_SKETCH_BYTES = 1_500_000
+
+# librdkafka writes to standard error that the broker has gone when the cluster stops; what fails is raised anyway.
+QUIET = {"log_level": 0}
 
 _POLL_S = 0.05
 _STALL_S = 120.0
@@ -100,7 +104,7 @@ class Pace:
     _admin: AdminClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self._admin = AdminClient(self.cluster.settings.kafka.librdkafka())
+        self._admin = AdminClient(self.cluster.settings.kafka.librdkafka() | QUIET)
 
     def wait(self, step: Step) -> None:
         """Return when there is room for another step. Raises `Stalled`, `ChildFailed`."""

@@ -33,7 +33,7 @@ from driftsonde.replay.mapping import (
     choose_classes,
     map_columns,
 )
-from driftsonde.replay.pacing import LogShape, Pace
+from driftsonde.replay.pacing import QUIET, LogShape, Pace
 from driftsonde.replay.results import write_results
 from driftsonde.replay.rows import LABEL, LABEL_TIME, MAX_CLASSES, ROW, TIME, RowReader
 from driftsonde.replay.sending import LogSender
@@ -245,7 +245,7 @@ def register_model(
         spec_record(spec),
         *(version_record(spec.name, name, replace(baseline, version=name)) for name in versions),
     ]
-    register(Producer(producer_config(settings.kafka)), codec, reader.state, records)
+    register(Producer(producer_config(settings.kafka) | QUIET), codec, reader.state, records)
 
 
 def send(
@@ -307,7 +307,7 @@ def _collect(
 ) -> dict[str, int]:
     """Wait for the results, and write them."""
     store = Store(settings.clickhouse)
-    admin = AdminClient(settings.kafka.librdkafka())
+    admin = AdminClient(settings.kafka.librdkafka() | QUIET)
     expected = Expected(
         spec.name,
         log.last_ms - log.last_ms % spec.window_ms + spec.window_ms,
