@@ -1,12 +1,15 @@
 """The monitor on the embedded broker: delivery, order, sizes, outages, and the end of the process."""
 
 import logging
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -367,6 +370,22 @@ def test_a_fork_is_said_and_a_monitor_of_its_own_works(broker: str) -> None:
         "of a child's own",
         "of the parent",
     ]
+
+
+def test_the_readmes_example_works_as_it_stands(broker: str) -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = (block for block in blocks if "from driftsonde.client import Monitor" in block)
+    assert '"kafka:9092"' in block
+    names: dict[str, Any] = {}
+    exec(block.replace("kafka:9092", broker), names)
+    assert names["monitor"].flush(20)
+    assert (names["monitor"].stats.delivered, names["monitor"].stats.invalid_calls) == (2, 0)
+    names["monitor"].close()
+    assert [identifier for part in ids_by_partition(broker) for identifier in part] == list(names["ids"])
+    (label,) = [value_of(message) for part in messages(broker, "labels") for message in part]
+    assert isinstance(label, LabelBatch)
+    assert label.ids == names["ids"]
 
 
 AT_EXIT = """

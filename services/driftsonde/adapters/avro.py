@@ -5,7 +5,7 @@
 * The Confluent wire format: 00, the schema's id in the registry (4 bytes, big-endian), the body. Written where one is.
 
 A codec reads both. Each schema is a file of `schemas/avro`; what an earlier release wrote is read through its schema
-in `schemas/avro/history`.
+in `schemas/avro/history`, which has every released form of what others read or write (<name>-<number>.avsc).
 """
 
 import functools
@@ -50,6 +50,7 @@ class Undecodable(Exception):
 
 
 REASONS = (
+    "empty",  # no value, or one without a byte
     "incompatible-schema",  # the writer's schema can't be resolved to ours
     "malformed",
     "no-registry",  # Confluent framing, and no registry is configured
@@ -207,6 +208,8 @@ class Codec:
         return self._frames[name]
 
     def _resolve(self, payload: bytes) -> tuple[_Reading, int]:
+        if not payload:
+            raise Undecodable("empty", "the message has no value")
         if payload.startswith(_SINGLE_OBJECT):
             body_starts = len(_SINGLE_OBJECT) + _FINGERPRINT_BYTES
             return self._by_known_fingerprint(payload[len(_SINGLE_OBJECT) : body_starts]), body_starts
@@ -224,7 +227,11 @@ class Codec:
             raise Undecodable("truncated", "the message ends inside its schema fingerprint")
         reading = self._by_fingerprint.get(framed)
         if reading is None:
-            raise Undecodable("unknown-schema", f"no schema has the fingerprint {framed[::-1].hex()}")
+            raise Undecodable(
+                "unknown-schema",
+                f"no schema has the fingerprint {framed[::-1].hex()}: a newer release or another system wrote this. "
+                "Upgrade the services before the producers, or give both a schema registry",
+            )
         return reading
 
     def _by_registry_id(self, schema_id: int) -> _Reading:

@@ -8,14 +8,16 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, Schema
 from driftsonde.adapters.avro import RegistryUnavailable, UnknownSchema
 
 _NOT_FOUND = 404
+# By default the client waits for an answer without end, and sleeps between attempts; whoever asks here tries again.
+_DEFAULTS = {"timeout": 5, "max.retries": 0}
 
 
 class ConfluentRegistry:
     """Ids and schemas are cached by the client: one request for each of them in a process."""
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
-        """`options` go to Confluent's client as they are (credentials, TLS). A url of `mock://` is in memory."""
-        self._client = SchemaRegistryClient.new_client({"url": url, **(options or {})})
+        """`url` may hold a user and a password; a url of `mock://` is in memory. `options` go to Confluent's client."""
+        self._client = SchemaRegistryClient.new_client({"url": url, **_DEFAULTS, **(options or {})})
 
     def register(self, subject: str, schema: str) -> int:
         try:
