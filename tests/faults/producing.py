@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from confluent_kafka import KafkaException, Message
+
 from brokers import Broker
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.settings import KafkaSettings
@@ -16,6 +18,7 @@ from driftsonde.core.partitioning import partition_of
 
 PARTITIONS = 12
 
+_LEADERS_S = 20.0
 _CODEC = Codec(EVENT_TYPES)
 
 
@@ -23,13 +26,25 @@ def arrived(bootstrap_servers: str, model: str) -> list[list[str]]:
     """The ids of a model's predictions, for each partition in the order of the log."""
     broker = Broker(KafkaSettings(bootstrap_servers=bootstrap_servers), PARTITIONS)
     found: list[list[str]] = [[] for _ in range(PARTITIONS)]
-    for message in sorted(broker.read_all(PREDICTIONS.name), key=lambda it: it.offset() or 0):
+    for message in sorted(_read_all(broker), key=lambda it: it.offset() or 0):
         value, partition = message.value(), message.partition()
         assert isinstance(value, bytes) and partition is not None
         event = _CODEC.decode(value)
         if isinstance(event, PredictionBatch) and event.model == model:
             found[partition].extend(event.ids)
     return found
+
+
+def _read_all(broker: Broker) -> list[Message]:
+    """A node that has just started serves a moment before it leads its partitions."""
+    deadline_s = time.monotonic() + _LEADERS_S
+    while True:
+        try:
+            return broker.read_all(PREDICTIONS.name)
+        except KafkaException:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.2)
 
 
 def by_partition(ids: Iterable[str]) -> list[list[str]]:
