@@ -115,7 +115,7 @@ def test_an_outage_of_the_registry_is_not_the_messages_fault() -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"", "unknown-framing"),
+        (b"", "empty"),
         (b"{}", "unknown-framing"),
         (b"\xc3", "unknown-framing"),
         (b"\xc3\x01", "truncated"),

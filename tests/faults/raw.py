@@ -58,7 +58,14 @@ class RawLog:
             for partition in range(PARTITIONS):
                 self.put(topic.name, partition, CODEC.encode(Heartbeat(timestamp_ms)))
 
-    def put(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> Place:
+    def put(
+        self,
+        topic: str,
+        partition: int,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Place:
         """One message of any content. Returns where it is; raises AssertionError where the broker refuses it."""
         places: list[Place] = []
 
@@ -66,7 +73,7 @@ class RawLog:
             assert error is None, error
             places.append((topic, partition, message.offset()))  # type: ignore[attr-defined]
 
-        self._producer.produce(topic, value, key, partition, on_delivery=delivered)
+        self._producer.produce(topic, value, key, partition, on_delivery=delivered, headers=list(headers))
         self._producer.flush(30)
         (place,) = places
         return place

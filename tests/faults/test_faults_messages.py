@@ -5,27 +5,37 @@ One set of workers for all tests: each has a model and a stretch of event time o
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but not re-exported in its types
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
+from brokers import Broker
+from driftsonde.adapters.dead_letters import PREFIX
 from driftsonde.adapters.settings import SketcherSettings
-from faults.load import COUNTRIES, START_MS, WINDOW_MS, Ints, Load
-from faults.raw import RawLog, ids_at, labels, predictions
+from driftsonde.adapters.specs import fingerprint
+from driftsonde.adapters.topics import DEAD_LETTERS, MODELS, PREDICTIONS, SKETCHES, TRAFFIC
+from faults.load import WINDOW_MS
+from faults.poison import good_events, misshapen, of_bytes, of_control, of_events
+from faults.raw import MAX_MESSAGE_BYTES, Place, ids_at, labels
+from faults.stretch import CAUGHT_UP_S, DAY_MS, Record, stretch
 from faults.trials import ALONE
 from faults.world import PARTITIONS, World, world
 from kafka.jars import missing
 from kafka.launcher import kafka_cluster
-from oracle import Cells, cells_of
 from required import need
 
 pytestmark = [pytest.mark.io, pytest.mark.timeout(400)]
 
-DAY_MS = 86_400_000
-CAUGHT_UP_S = 90.0
-
-Record = Callable[[str, object], None]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -39,43 +49,6 @@ def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made.wait_ready(*ALONE)
         yield made
         assert made.ended() == []
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A model's log, and the event time at which it begins."""
-
-    world: World
-    load: Load
-    log: RawLog
-    start_ms: int
-
-    def random_predictions(self, rng: np.random.Generator, ids: tuple[str, ...], times_ms: Ints) -> None:
-        rows = len(ids)
-        countries, predicted = rng.integers(0, len(COUNTRIES), rows), rng.integers(0, 2, rows)
-        self.log.send(
-            predictions(self.load.model, ids, times_ms, rng.normal(size=rows), countries, predicted)
-        )
-
-    def expected(self) -> Cells:
-        return cells_of(self.log.events, self.load.baseline_edges())
-
-    def wait(self, expected: Cells | None = None, timeout_s: float = CAUGHT_UP_S) -> float:
-        """Until what is stored is what pandas computes; returns the seconds. Fails with the difference."""
-        began_s = time.monotonic()
-        expected = self.expected() if expected is None else expected
-        while (found := self.world.found(self.load)) != expected:
-            if time.monotonic() - began_s > timeout_s:
-                assert self.world.ended() == []
-                assert found == expected
-            time.sleep(0.25)
-        return time.monotonic() - began_s
-
-
-def stretch(world: World, model: str, day: int) -> Stretch:
-    load = Load(model=model)
-    world.register(load)
-    return Stretch(world, load, RawLog(world.settings.kafka, model), START_MS + day * DAY_MS)
 
 
 def test_repeated_shuffled_late_and_of_skewed_clocks(it: World, record_property: Record) -> None:
@@ -119,3 +92,80 @@ def test_an_idle_partition_holds_nothing_up(it: World, record_property: Record) 
     # One row in one partition is what tells that time goes on.
     at.random_predictions(rng, ids_at(0, 41, "q")[40:], np.array([at.start_ms + 7 * WINDOW_MS]))
     record_property("recovered_s", at.wait(expected=expected))
+
+
+def test_poison_in_every_topic(it: World, record_property: Record) -> None:
+    """Each message gives one dead letter with its reason, and those before and after it are processed."""
+    at = stretch(it, "poisoned", day=30)
+    it.start("controller-1")
+    it.wait_ready("controller-1")
+    allow_large_messages(it, PREDICTIONS.name)
+    before = set(dead_letters(it))
+    rng = np.random.default_rng(5)
+    model, baseline = at.load.model, fingerprint(at.load.baseline())
+    corpus = [p for topic, good in good_events(model, at.start_ms) for p in of_bytes(topic, good)]
+    corpus += [*of_events(model, at.start_ms), *of_control(model, at.start_ms)]
+    corpus.append((SKETCHES.name, misshapen(model, baseline, at.start_ms), "invalid"))
+    expected: dict[Place, list[str]] = {}
+    known_ms = np.array([at.start_ms + 5 * WINDOW_MS])
+    for place, (topic, payload, reason) in enumerate(corpus):
+        partition = place % PARTITIONS
+        for number in (2 * place, 2 * place + 1):  # a neighbour before, one behind
+            (name,) = ids_at(partition, 1, f"n{number}-")
+            times_ms = np.array([at.start_ms + number % 4 * WINDOW_MS])
+            at.random_predictions(rng, (name,), times_ms)
+            at.log.send(labels(model, (name,), known_ms, rng.integers(0, 2, 1)))
+            if number % 2 == 0:
+                expected[at.log.put(topic, partition, payload)] = [reason]
+    for topic in (MODELS.name, TRAFFIC.name, DEAD_LETTERS.name):  # skipped, and archived as they are
+        at.log.put(topic, 0, b"\xc3\x01 not ours", key=b"poison")
+    absurd = [(PREFIX + name, b"9" * 30) for name in ("partition", "offset")]
+    not_ours = at.log.put(DEAD_LETTERS.name, 0, b"?", headers=absurd)
+    at.log.heartbeat(at.start_ms + 30 * WINDOW_MS)
+    record_property("recovered_s", at.wait())
+    record_property("trials", len(expected))
+    assert wait_for(lambda: new_letters(it, before), expected, CAUGHT_UP_S) == expected
+    archived = "SELECT count() FROM dead_letters FINAL WHERE service != ''"
+    wanted = len(before) + len(expected)
+    assert wait_for(lambda: it.count(archived), wanted, CAUGHT_UP_S) == wanted
+    own = f"SELECT count() FROM dead_letters FINAL WHERE service = '' AND source_offset = {not_ours[2]}"
+    assert wait_for(lambda: it.count(own), 1, CAUGHT_UP_S) == 1
+    it.stop("controller-1")
+
+
+def allow_large_messages(it: World, topic: str) -> None:
+    entry = ConfigEntry(
+        "max.message.bytes", str(MAX_MESSAGE_BYTES), incremental_operation=AlterConfigOpType.SET
+    )
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient(it.settings.kafka.librdkafka())
+    for change in admin.incremental_alter_configs([resource]).values():
+        change.result()
+
+
+def dead_letters(it: World) -> dict[Place, list[str]]:
+    """The reasons of the dead letters of each message."""
+    found: dict[Place, list[str]] = {}
+    for message in Broker(it.settings.kafka, PARTITIONS).read_all(DEAD_LETTERS.name):
+        given = dict(message.headers() or [])
+        headers = {name: value.decode() for name, value in given.items() if isinstance(value, bytes)}
+        if PREFIX + "connector.name" in headers:
+            place = (
+                headers[PREFIX + "topic"],
+                int(headers[PREFIX + "partition"]),
+                int(headers[PREFIX + "offset"]),
+            )
+            found.setdefault(place, []).append(headers[PREFIX + "exception.class.name"])
+    return found
+
+
+def new_letters(it: World, before: set[Place]) -> dict[Place, list[str]]:
+    return {place: reasons for place, reasons in dead_letters(it).items() if place not in before}
+
+
+def wait_for(found: Callable[[], T], expected: T, timeout_s: float) -> T:
+    """What is found, as soon as it is what is expected, or at the end of the time."""
+    deadline_s = time.monotonic() + timeout_s
+    while (now := found()) != expected and time.monotonic() < deadline_s:
+        time.sleep(0.5)
+    return now

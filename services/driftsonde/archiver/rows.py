@@ -186,6 +186,11 @@ def _error_headers(message: SourceMessage) -> dict[str, str]:
         for name, value in message.headers
         if name.startswith(PREFIX)
     }
-    if not (given.get("partition", "").isdecimal() and given.get("offset", "").isdecimal()):
+    if not (_fits(given.get("partition", ""), 32) and _fits(given.get("offset", ""), 64)):
         return own
     return own | given
+
+
+def _fits(text: str, bits: int) -> bool:
+    """Whether the text is a number that the column of so many bits can hold: anybody may write headers."""
+    return text.isdecimal() and len(text) <= 20 and int(text) < 1 << bits

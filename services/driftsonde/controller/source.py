@@ -101,7 +101,7 @@ class SignalSource:
             self._dead_letter(source, "invalid", str(error))
             return None
         if not isinstance(signal, Signal):
-            self._dead_letter(source, "unexpected-type", f"{type(signal).__name__} is not a signal")
+            self._dead_letter(source, "wrong-topic", f"{type(signal).__name__} is not a signal")
             return None
         return signal
 

@@ -23,6 +23,7 @@ from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
 from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
 from driftsonde.judge.provisional import make_provisional
+from driftsonde.judge.shapes import misfit
 from driftsonde.judge.storage import JudgeStorage
 
 SERVICE = "judge"
@@ -161,8 +162,11 @@ class JudgeWorker:
         self.metrics.events_consumed.labels(SKETCHES.name).inc()
         try:
             event = await self.patience.decode(self.codec, incoming.value or b"")
-        except (Undecodable, InvalidEvent) as error:
-            await self._reject(incoming, str(error))
+        except Undecodable as error:
+            await self._reject(incoming, Failure("decode", error.reason, error.message))
+            return
+        except InvalidEvent as error:
+            await self._reject(incoming, Failure("decode", "invalid", str(error)))
             return
         match event:
             case Progress():
@@ -171,15 +175,18 @@ class JudgeWorker:
             case ChunkSketch():
                 await self._take_sketch(partition, incoming, event)
             case _:
-                await self._reject(
-                    incoming, f"{type(event).__name__} does not belong on topic {SKETCHES.name}"
-                )
+                problem = f"{type(event).__name__} does not belong on topic {SKETCHES.name}"
+                await self._reject(incoming, Failure("decode", "wrong-topic", problem))
 
     async def _take_sketch(self, partition: _Partition, incoming: Incoming, sketch: ChunkSketch) -> None:
         pipeline = partition.pipeline
         if sketch.key.model not in pipeline.models:
             await self.patience.until_done(self.plans.refresh)
             await self._load_model(pipeline, sketch.key.model)
+        plan = self.plans.plan(sketch.key.model, sketch.key.version)
+        if plan is not None and (problem := misfit(plan, sketch)):
+            await self._reject(incoming, Failure("check", "invalid", problem))
+            return
         needed = pipeline.needs(sketch)
         if needed is not None:
             pipeline.load_window(
@@ -188,7 +195,7 @@ class JudgeWorker:
         partition.open[incoming.offset] = incoming
         pipeline.take(sketch, incoming.offset)
 
-    async def _reject(self, incoming: Incoming, problem: str) -> None:
+    async def _reject(self, incoming: Incoming, failure: Failure) -> None:
         source = SourceMessage(
             incoming.topic,
             incoming.partition,
@@ -197,9 +204,9 @@ class JudgeWorker:
             incoming.value,
             incoming.headers,
         )
-        self.dead_letters.send(source, Failure("decode", "undecodable", problem))
+        self.dead_letters.send(source, failure)
         await asyncio.to_thread(self.dead_letters.flush)
-        self.metrics.dead_letters.labels("undecodable").inc()
+        self.metrics.dead_letters.labels(failure.reason).inc()
         incoming.acknowledge()
 
     async def _settle(self, number: int, partition: _Partition) -> None:

@@ -139,7 +139,7 @@ class PartitionPipeline:
             try:
                 self._check(message)
             except InvalidEvent as error:
-                out.append(Rejected(self.predictions.source.topic, message.offset, error.field, str(error)))
+                out.append(_rejected(self.predictions.source.topic, message, error))
             else:
                 batch.append((message, self.predictions.event_time_ms))
                 self.predictions.observe(_newest_ms(message))
@@ -170,7 +170,7 @@ class PartitionPipeline:
             self._check(message)
         except InvalidEvent as error:
             self.skip_label(message.offset)
-            return [Rejected(self.labels.source.topic, message.offset, error.field, str(error))]
+            return [_rejected(self.labels.source.topic, message, error)]
         self.waiting.append(message)
         return []
 
@@ -396,6 +396,11 @@ class PartitionPipeline:
         if plan is None:
             raise LookupError(f"model {stream.model} was checked and has gone")
         return plan
+
+
+def _rejected(topic: str, message: Message, error: InvalidEvent) -> Rejected:
+    # "columns[price]" is about columns: the names of reasons must not be the producer's to choose.
+    return Rejected(topic, message.offset, error.field.partition("[")[0], str(error))
 
 
 def _newest_ms(message: Message) -> int:

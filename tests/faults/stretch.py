@@ -1,0 +1,55 @@
+"""A model, and the stretch of event time in which a test sends its events: several tests can share the workers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from faults.load import COUNTRIES, START_MS, Ints, Load
+from faults.raw import RawLog, predictions
+from faults.world import World
+from oracle import Cells, cells_of
+
+DAY_MS = 86_400_000
+CAUGHT_UP_S = 90.0
+
+Record = Callable[[str, object], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A model's log, and the event time at which it begins."""
+
+    world: World
+    load: Load
+    log: RawLog
+    start_ms: int
+
+    def random_predictions(self, rng: np.random.Generator, ids: tuple[str, ...], times_ms: Ints) -> None:
+        """One message."""
+        rows = len(ids)
+        countries, predicted = rng.integers(0, len(COUNTRIES), rows), rng.integers(0, 2, rows)
+        x = rng.normal(size=rows)
+        self.log.send(predictions(self.load.model, ids, times_ms, x, countries, predicted))
+
+    def expected(self) -> Cells:
+        return cells_of(self.log.events, self.load.baseline_edges())
+
+    def wait(self, expected: Cells | None = None, timeout_s: float = CAUGHT_UP_S) -> float:
+        """Until what is stored is what pandas computes; returns the seconds. Fails with the difference."""
+        began_s = time.monotonic()
+        expected = self.expected() if expected is None else expected
+        while (found := self.world.found(self.load)) != expected:
+            if time.monotonic() - began_s > timeout_s:
+                assert self.world.ended() == []
+                assert found == expected
+            time.sleep(0.25)
+        return time.monotonic() - began_s
+
+
+def stretch(world: World, model: str, day: int) -> Stretch:
+    """Register a model whose events begin `day` days after those of the others."""
+    load = Load(model=model)
+    world.register(load)
+    return Stretch(world, load, RawLog(world.settings.kafka, model), START_MS + day * DAY_MS)
