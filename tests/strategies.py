@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from driftsonde.core.chunks import ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import (
     EARLIEST_MS,
     LATEST_MS,
@@ -20,6 +21,8 @@ from driftsonde.core.events import (
     Role,
     Variant,
 )
+from driftsonde.core.sketch import Sketch
+from driftsonde.core.window import Part, PartKey, Window, split_key
 
 
 def identifiers() -> st.SearchStrategy[str]:
@@ -99,3 +102,61 @@ def by_seed(examples: int) -> Callable[[Callable[[int], None]], Callable[[], Non
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
     seeds = st.integers(0, 2**32 - 1)
     return lambda test: settings(max_examples=examples, deadline=None, phases=phases)(given(seeds)(test))
+
+
+def sources() -> st.SearchStrategy[Source]:
+    return st.builds(Source, st.sampled_from(["predictions", "labels"]), st.integers(0, 2**31 - 1))
+
+
+@st.composite
+def sketches(draw: st.DrawFn) -> Sketch:
+    """Any sizes, any numbers: sums may be infinite or NaN."""
+    counts = draw(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=6))
+    sums, lows, highs = (
+        np.array(draw(st.lists(st.floats(width=64), max_size=4)), dtype=np.float64) for _ in range(3)
+    )
+    names = st.text(st.characters(codec="utf-8"), max_size=8)
+    unseen = draw(st.dictionaries(st.tuples(names, names), st.integers(1, 2**40), max_size=4))
+    return Sketch(np.array(counts, dtype=np.int64), sums, lows, highs, unseen)
+
+
+def sketch_keys() -> st.SearchStrategy[SketchKey]:
+    return st.builds(
+        SketchKey,
+        identifiers(),
+        identifiers(),
+        st.sampled_from(Variant),
+        st.text(st.characters(codec="utf-8"), max_size=10),
+        event_times(),
+        st.sampled_from(Kind),
+        st.booleans(),
+        identifiers(),
+    )
+
+
+def chunk_sketches() -> st.SearchStrategy[ChunkSketch]:
+    offsets = st.integers(0, 2**62)
+    return st.builds(ChunkSketch, sources(), offsets, offsets, sketch_keys(), sketches())
+
+
+def progress() -> st.SearchStrategy[Progress]:
+    offsets = st.integers(0, 2**62)
+    return st.builds(Progress, sources(), offsets, offsets, st.integers(-1, LATEST_MS))
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    """A window of finished chunks."""
+    key, _ = split_key(draw(sketch_keys()))
+    parts = draw(
+        st.dictionaries(
+            st.builds(PartKey, st.sampled_from(Kind), st.booleans(), identifiers()),
+            st.builds(
+                Part,
+                sketches(),
+                st.dictionaries(sources(), sketches().map(lambda sketch: sketch.sums), max_size=3),
+            ),
+            max_size=3,
+        )
+    )
+    return Window(key, parts, draw(st.dictionaries(sources(), st.integers(0, 2**62), max_size=3)))

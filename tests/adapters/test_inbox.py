@@ -68,3 +68,33 @@ def test_a_message_that_waited_for_room_through_a_rebalance_is_left_out() -> Non
         return [message.offset for message in inbox.drain()]
 
     assert asyncio.run(wait()) == []
+
+
+def test_a_full_inbox_makes_the_consumer_wait_until_it_is_drained() -> None:
+    async def fill() -> tuple[list[int], list[int], float]:
+        inbox = Inbox(1_000)
+        inbox.expect({("t", 0): 0})
+
+        async def put_all() -> None:
+            for offset in range(9):
+                await inbox.put(incoming(offset, value=b"x" * 200))
+
+        task = asyncio.create_task(put_all())
+        await asyncio.sleep(0)
+        fill_ratio = inbox.fill_ratio
+        first = [message.offset for message in inbox.drain()]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        second = [message.offset for message in inbox.drain()]
+        assert not task.done()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await task
+        return first, second, fill_ratio
+
+    first, second, fill_ratio = asyncio.run(fill())
+    assert (first, second) == (
+        [0, 1, 2],
+        [3, 4, 5],
+    )  # three of 400 bytes pass the bound: at most one message beyond
+    assert 1.0 <= fill_ratio < 1.4

@@ -1,0 +1,83 @@
+"""The hot index, and what a label changes."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftsonde.core.events import Variant
+from driftsonde.core.join import NO_LABEL_TIME_MS, Entries, PredictionIndex, Stream, apply_labels
+
+CHAMPION = Stream("m", "1", Variant.CHAMPION)
+SHADOW = Stream("m", "2", Variant.SHADOW)
+
+
+def entries(stream: Stream, *ids: str, arrived_ms: int = 0, predicted: float = 1.0) -> Entries:
+    rows = len(ids)
+    return Entries(
+        stream,
+        ids,
+        np.arange(rows, dtype=np.int64),
+        np.full(rows, predicted),
+        np.full(rows, np.nan),
+        np.zeros((1, rows), dtype=np.int32),
+        arrived_ms,
+        np.full(rows, np.nan),
+        np.full(rows, NO_LABEL_TIME_MS, dtype=np.int64),
+    )
+
+
+def test_a_prediction_is_found_in_each_stream_of_its_model() -> None:
+    index = PredictionIndex(100)
+    first, second = entries(CHAMPION, "a", "b"), entries(SHADOW, "b")
+    index.add(0, first)
+    index.add(1, second)
+    index.add(2, entries(Stream("other", "1", Variant.CHAMPION), "b"))
+    assert [(place[0] is first, place[1]) for place in index.find("m", "b")] == [(True, 1), (False, 0)]
+    assert index.find("m", "c") == []
+
+
+def test_a_prediction_sent_twice_keeps_its_first_place_until_that_leaves() -> None:
+    index = PredictionIndex(3)
+    first, again = entries(CHAMPION, "a", "b"), entries(CHAMPION, "a", arrived_ms=7)
+    index.add(4, first)
+    index.add(5, again)
+    assert index.find("m", "a")[0][0] is first
+    index.add(9, entries(CHAMPION, "c", arrived_ms=9))
+    assert index.find("m", "a") == []
+    assert (index.rows, index.missing_below, index.missing_until_ms) == (2, 5, 7)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=30), st.integers(1, 15))
+def test_the_index_holds_the_newest_messages_within_its_bound(sizes: list[int], bound: int) -> None:
+    index = PredictionIndex(bound)
+    for offset, size in enumerate(sizes):
+        index.add(offset, entries(CHAMPION, *(f"{offset}-{row}" for row in range(size)), arrived_ms=offset))
+        held = [n for n in range(offset + 1) if index.find("m", f"{n}-0")]
+        assert held == list(range(index.missing_below, offset + 1))
+        assert index.rows == sum(sizes[n] for n in held)
+        assert index.rows <= bound or held == [offset]
+        assert index.missing_below == 0 or index.missing_until_ms == index.missing_below
+
+
+def test_the_newest_label_by_time_wins_the_later_one_on_a_tie() -> None:
+    held = entries(CHAMPION, "a")
+    (joined,) = apply_labels([(held, 0, 0.0, 50), (held, 0, 1.0, 40), (held, 0, 0.0, 50), (held, 0, 1.0, 50)])
+    assert joined.labels.tolist() == [0.0, 0.0, 1.0]
+    assert joined.signs.tolist() == [1, -1, 1]
+    assert (held.labels[0], held.label_times_ms[0]) == (1.0, 50)
+    assert apply_labels([(held, 0, 1.0, 50), (held, 0, 0.0, 49)]) == []
+
+
+def test_a_missing_prediction_has_no_outcome() -> None:
+    assert apply_labels([(entries(CHAMPION, "a", predicted=np.nan), 0, 1.0, 5)]) == []
+
+
+def test_changes_come_by_stream() -> None:
+    champion, shadow = entries(CHAMPION, "a", "b"), entries(SHADOW, "a")
+    joined = apply_labels([(champion, 0, 1.0, 5), (shadow, 0, 1.0, 5), (champion, 1, 0.0, 6)])
+    assert [(part.stream, part.labels.tolist()) for part in joined] == [
+        (CHAMPION, [1.0, 0.0]),
+        (SHADOW, [1.0]),
+    ]
+    assert joined[0].timestamps_ms.tolist() == [0, 1]
+    assert joined[0].slices.shape == (1, 2)
