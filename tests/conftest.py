@@ -8,6 +8,11 @@ from typing import Any
 
 import confluent_kafka
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does; whole tests have a timeout.
+settings.register_profile("driftsonde", deadline=None)
+settings.load_profile("driftsonde")
 
 # Python's audit events of whatever reaches out of the process.
 _EVENTS = frozenset(

@@ -1,7 +1,6 @@
 """What the sketches of a partition should be, row by row: no index, no batches, no restarts."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,14 +10,13 @@ from driftsonde.core.baseline import NumericReference
 from driftsonde.core.chunks import Kind, SketchKey, Source
 from driftsonde.core.events import CategoricalColumn, Heartbeat, LabelBatch, NumericColumn, PredictionBatch
 from driftsonde.core.join import Entries, Stream
-from driftsonde.core.outcomes import SCORE_CELLS, SCORE_EDGES
 from driftsonde.core.plan import Plan
+from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
 from driftsonde.sketcher.pipeline import Found, Lookup, Message, entries_of
 from stream_examples import END_MS, STREAMS, Log, plans
 
-_SCORE_EDGES = SCORE_EDGES.tolist()
 PREDICTIONS = Source("predictions", 0)
 LABELS = Source("labels", 0)
 
@@ -45,6 +43,7 @@ class _Sum:
     low: dict[int, float] = field(default_factory=dict)
     high: dict[int, float] = field(default_factory=dict)
     unseen: dict[tuple[str, str], int] = field(default_factory=dict)
+    points: dict[float, list[int]] = field(default_factory=dict)
 
 
 def accepted(message: Message | None) -> bool:
@@ -337,8 +336,7 @@ def _count_outcome(
     _bump(total.counts, 3 + 3 * int(label) + int(predicted), sign)
     if math.isnan(score) or label == 2:
         return
-    cell = bisect_right(_SCORE_EDGES, score)
-    _bump(total.counts, 3 + 9 + SCORE_CELLS * int(label) + cell, sign)
+    total.points.setdefault(score, [0, 0])[int(label)] += sign
     inside = min(max(score, 2.0**-52), 1 - 2.0**-52)
     # NumPy's logarithm, which may differ from the standard library's in the last bit.
     loss = float(-np.log(inside if label == 1 else 1 - inside))
@@ -362,4 +360,10 @@ def _dense(bins: int, sums: int, extremes: int, total: _Sum) -> Sketch:
         np.array([total.low.get(place, math.inf) for place in range(extremes)]),
         np.array([total.high.get(place, -math.inf) for place in range(extremes)]),
         total.unseen,
+        Points(
+            np.array(sorted(total.points), dtype=np.float64),
+            np.array([total.points[score][0] for score in sorted(total.points)], dtype=np.int64),
+            np.array([total.points[score][1] for score in sorted(total.points)], dtype=np.int64),
+            coarse=False,
+        ),
     )

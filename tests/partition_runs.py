@@ -60,8 +60,12 @@ class Received:
 
 
 def bits(sketch: Sketch) -> tuple[object, ...]:
-    arrays = (sketch.counts, sketch.sums, sketch.lows, sketch.highs)
-    return (*(array.tobytes() for array in arrays), tuple(sorted(sketch.unseen.items())))
+    points = sketch.points
+    arrays = (
+        *(sketch.counts, sketch.sums, sketch.lows, sketch.highs),
+        *(points.values, points.negatives, points.positives),
+    )
+    return (*(array.tobytes() for array in arrays), tuple(sorted(sketch.unseen.items())), points.coarse)
 
 
 def start(received: Received, index_rows: int) -> PartitionPipeline:

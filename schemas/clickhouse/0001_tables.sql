@@ -91,6 +91,31 @@ ENGINE = ReplacingMergeTree(revision)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (model, version, variant, segment, column, window_start, window_end);
 
+-- What the performance of a window is computed from. classes and confusion (row by row: labels; columns: predictions; the
+-- last of each for other values) of a classification; scores with their rows by label of a binary task; sums by name.
+CREATE TABLE IF NOT EXISTS outcomes
+(
+    model LowCardinality(String),
+    version LowCardinality(String),
+    variant LowCardinality(String),
+    segment LowCardinality(String),
+    window_start DateTime64(3, 'UTC'),
+    window_end DateTime64(3, 'UTC'),
+    labelled UInt64,
+    delay_ms Int64,
+    classes Array(LowCardinality(String)),
+    confusion Array(Int64),
+    scores Array(Float64),
+    negatives Array(Int64),
+    positives Array(Int64),
+    sum_names Array(LowCardinality(String)),
+    sums Array(Float64),
+    revision UInt64
+)
+ENGINE = ReplacingMergeTree(revision)
+PARTITION BY toYYYYMM(window_start)
+ORDER BY (model, version, variant, segment, window_start, window_end);
+
 -- One row per window and metric. `column` is '' for the target's metrics, `segment` '' for the whole model; lower, upper
 -- and threshold are NaN where there is none.
 CREATE TABLE IF NOT EXISTS metrics

@@ -122,17 +122,26 @@ def test_both_bars_have_to_be_passed() -> None:
     assert psi.value > 0
 
 
-def test_the_statistical_bar_is_shared_by_columns_and_slices() -> None:
-    sliced = plan_of(replace(SPEC, segments=("c",)), "1", *REFERENCE, end_ms=END_MS)
-    low = DriftRule(psi=0.0)
+def test_the_statistical_bar_is_shared_by_the_columns() -> None:
+    low = replace(SPEC, policy=Policy(drift=DriftRule(psi=0.0)))
     one, many = (
-        metrics_of(
-            replace(plan, spec=replace(plan.spec, policy=Policy(drift=low))), window_of(plan, *drifted())
+        metrics_of(plan, window_of(plan, *drifted()))
+        for plan in (
+            plan_of(low, "1", *REFERENCE[:1], end_ms=END_MS),
+            plan_of(low, "1", *REFERENCE, end_ms=END_MS),
         )
-        for plan in (PLAN, sliced)
     )
-    assert sliced.slicing.labels == ("", "c=a", "c=b", "c=(other)")
     assert many["x", "psi"].threshold > one["x", "psi"].threshold
+
+
+def test_a_segment_is_told_and_never_breaches() -> None:
+    sketch = window_of(PLAN, *drifted())
+    whole = {(m.column, m.name): m for m in judge_inputs(PLAN, sketch, END_MS)}
+    sliced = {(m.column, m.name): m for m in judge_inputs(PLAN, sketch, END_MS, "c=a")}
+    assert whole["x", "psi"].breached
+    assert sliced["x", "psi"].value == whole["x", "psi"].value
+    assert not any(metric.breached for metric in sliced.values())
+    assert not inputs_count(PLAN, sketch, END_MS, "c=a")
 
 
 @pytest.mark.parametrize(("rows", "start_ms"), [(99, END_MS), (400, END_MS - 1), (400, 0)])

@@ -9,6 +9,7 @@ import numpy as np
 from driftsonde.adapters.avro import Record, RecordType
 from driftsonde.core.chunks import ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import Floats, Ints, Variant
+from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.window import Part, PartKey, Window, WindowKey
 
@@ -32,12 +33,29 @@ def _body(sketch: Sketch) -> Record:
             {"column": column, "value": value, "rows": rows}
             for (column, value), rows in sorted(sketch.unseen.items())
         ],
+        "points": {
+            "values": zlib.compress(_pack(sketch.points.values), level=1),
+            "negatives": zlib.compress(_pack(sketch.points.negatives), level=1),
+            "positives": zlib.compress(_pack(sketch.points.positives), level=1),
+            "coarse": sketch.points.coarse,
+        },
     }
 
 
+def _ints(payload: bytes) -> Ints:
+    return np.frombuffer(zlib.decompress(payload), dtype="<i8")
+
+
 def _sketch(body: Mapping[str, Any]) -> Sketch:
+    points = body["points"]
     return Sketch(
-        counts=np.frombuffer(zlib.decompress(body["counts"]), dtype="<i8"),
+        points=Points(
+            _floats(zlib.decompress(points["values"])),
+            _ints(points["negatives"]),
+            _ints(points["positives"]),
+            points["coarse"],
+        ),
+        counts=_ints(body["counts"]),
         sums=_floats(body["sums"]),
         lows=_floats(body["lows"]),
         highs=_floats(body["highs"]),

@@ -3,40 +3,41 @@
 Layout of `Sketch.counts`:
     all tasks       [labelled, delay in ms, changes], the last one counting what was put in and taken out alike
     classification  then the confusion matrix of (K+1) x (K+1), rows = label, columns = prediction, the last class
-                    standing for any other value; for a binary task with scores then
-                    [score cells of negatives, score cells of positives]
+                    standing for any other value
 Layout of `Sketch.sums`:
     binary          [squared error of the score, logarithmic loss, scored rows put in and taken out alike]
     multiclass      []
     regression      [error, absolute error, squared error, label, squared label], error = prediction - label
+`Sketch.points`: for a binary task the scores, by label.
 A correction takes the old outcome out (sign -1) and puts the new one in, so counts of one chunk may be negative.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from driftsonde.core.events import Codes, Floats, Ints
+from driftsonde.core.points import NO_POINTS, Points, gather_points
 from driftsonde.core.signals import derive_id
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import ModelSpec, Task
-
-# The cells that scores are counted in: uniform in the middle, 32 for each halving towards 0 and towards 1, so that the
-# ranking of rare events survives, and fewer further out, where the scores of overconfident models are.
-_UNIFORM = np.arange(1, 512) / 512
-_TAIL = np.concatenate([(1 + np.arange(32) / 32) * 2.0**-octave for octave in range(20, 9, -1)])
-_FAR_TAIL = np.concatenate([(1 + np.arange(4) / 4) * 2.0**-octave for octave in range(53, 20, -1)])
-_NEARLY_NOTHING = 2.0 ** -np.arange(1016.0, 53.0, -8.0)
-SCORE_EDGES: Floats = np.unique(
-    np.concatenate([_NEARLY_NOTHING, _FAR_TAIL, _TAIL, _UNIFORM, 1 - _TAIL, 1 - _FAR_TAIL])
-)
-SCORE_CELLS = len(SCORE_EDGES) + 1
 
 # As scikit-learn's log_loss: a certain and wrong score costs a finite amount.
 _SCORE_MARGIN = float(np.finfo(np.float64).eps)
 
 
 _BINARY_CLASSES = ("0", "1")
+
+# The sums of each task, in their order in `Sketch.sums`.
+SUM_NAMES: Mapping[Task, tuple[str, ...]] = MappingProxyType(
+    {
+        Task.BINARY: ("squared_error", "log_loss", "scores_changed"),
+        Task.MULTICLASS: (),
+        Task.REGRESSION: ("error", "absolute_error", "squared_error", "label", "squared_label"),
+    }
+)
 
 # Positions in `Sketch.counts`.
 LABELLED = 0
@@ -64,14 +65,11 @@ class OutcomesLayout:
 
     @property
     def bins(self) -> int:
-        if self.task is Task.REGRESSION:
-            return _CONFUSION
-        scored = 2 * SCORE_CELLS if self.task is Task.BINARY else 0
-        return _CONFUSION + self.sides**2 + scored
+        return _CONFUSION + (0 if self.task is Task.REGRESSION else self.sides**2)
 
     @property
     def sums(self) -> int:
-        return {Task.BINARY: 3, Task.MULTICLASS: 0, Task.REGRESSION: 5}[self.task]
+        return len(SUM_NAMES[self.task])
 
 
 def classes_of(spec: ModelSpec) -> tuple[str, ...]:
@@ -93,11 +91,6 @@ def correct_rows(layout: OutcomesLayout, sketch: Sketch) -> int:
 def confusion_of(layout: OutcomesLayout, sketch: Sketch) -> Ints:
     """The confusion matrix, int64[K+1, K+1]."""
     return sketch.counts[_CONFUSION : _CONFUSION + layout.sides**2].reshape(layout.sides, layout.sides)
-
-
-def score_cells_of(sketch: Sketch) -> tuple[Ints, Ints]:
-    """Rows by score cell, of the negatives and of the positives, each int64[SCORE_CELLS]."""
-    return sketch.counts[-2 * SCORE_CELLS : -SCORE_CELLS], sketch.counts[-SCORE_CELLS:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,29 +127,29 @@ def sketch_outcomes(layout: OutcomesLayout, outcomes: Outcomes, group: Codes, gr
         size = layout.sides**2
         table = _weighted(group * size + cell, signs, groups * size)
         counts[:, _CONFUSION : _CONFUSION + size] = table.reshape(groups, size)
+    points = [NO_POINTS] * groups
     if layout.task is Task.BINARY:
-        _add_scores(layout, outcomes, group, groups, counts, sums)
+        points = _gather_scores(layout, outcomes, group, groups, sums)
     none = np.zeros(0)
-    return [Sketch(counts[g], sums[g], none, none) for g in range(groups)]
+    return [Sketch(counts[g], sums[g], none, none, points=points[g]) for g in range(groups)]
 
 
-def _add_scores(
-    layout: OutcomesLayout, outcomes: Outcomes, group: Codes, groups: int, counts: Ints, sums: Floats
-) -> None:
-    """Fill in the score cells and the sums of a binary task, over the rows that have a score and a known label."""
+def _gather_scores(
+    layout: OutcomesLayout, outcomes: Outcomes, group: Codes, groups: int, sums: Floats
+) -> list[Points]:
+    """The scores of each group, and the sums of a binary task, over the rows that have a score and a known label."""
     usable = ~np.isnan(outcomes.scores) & (outcomes.labels < len(layout.classes))
     group = group[usable]
     scores = np.clip(outcomes.scores[usable], 0.0, 1.0)
     positive = outcomes.labels[usable] == 1
     signs = outcomes.signs[usable].astype(np.float64)
-    cell = np.searchsorted(SCORE_EDGES, scores, side="right") + SCORE_CELLS * positive
-    table = _weighted(group * (2 * SCORE_CELLS) + cell, signs, groups * 2 * SCORE_CELLS)
-    counts[:, -2 * SCORE_CELLS :] = table.reshape(groups, 2 * SCORE_CELLS)
     inside = np.clip(scores, _SCORE_MARGIN, 1 - _SCORE_MARGIN)
     log_loss = -np.log(np.where(positive, inside, 1 - inside))
     squared = (scores - positive) ** 2
     for place, values in enumerate((signs * squared, signs * log_loss, np.ones_like(scores))):
         sums[:, place] = np.bincount(group, values, minlength=groups)
+    whole = outcomes.signs[usable]
+    return [gather_points(scores[group == g], positive[group == g], whole[group == g]) for g in range(groups)]
 
 
 def _weighted(place: Ints | Codes, signs: Floats, size: int) -> Ints:

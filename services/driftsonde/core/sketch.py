@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driftsonde.core.events import Floats, Ints
+from driftsonde.core.points import NO_POINTS, Points, merge_points
 from driftsonde.core.signals import derive_id
 
 # How many unseen values are kept by name in each sketch: those with the smallest hash, a rule that does not
@@ -22,13 +23,14 @@ Unseen = dict[tuple[str, str], int]
 @dataclass(frozen=True, slots=True)
 class Sketch:
     """counts: int64[bins]; sums: float64[sums]; lows and highs: float64[extremes], +inf and -inf where there is no
-    value; unseen: rows by (column, value), bounded."""
+    value; unseen: rows by (column, value), bounded; points: scores by outcome."""
 
     counts: Ints
     sums: Floats
     lows: Floats
     highs: Floats
     unseen: Unseen = field(default_factory=dict)
+    points: Points = NO_POINTS
 
 
 def empty_sketch(bins: int, sums: int, extremes: int) -> Sketch:
@@ -54,6 +56,7 @@ def add(left: Sketch, right: Sketch) -> Sketch:
         lows=np.minimum(left.lows, right.lows),
         highs=np.maximum(left.highs, right.highs),
         unseen=merge_unseen((left.unseen, right.unseen)),
+        points=merge_points(left.points, right.points),
     )
 
 

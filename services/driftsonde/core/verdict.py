@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
+from driftsonde.core.chunks import WHOLE
 from driftsonde.core.events import Ints
 from driftsonde.core.outcomes import (
     CHANGES,
     DELAY_MS,
     LABELLED,
+    SUM_NAMES,
     confusion_of,
     correct_rows,
-    score_cells_of,
 )
 from driftsonde.core.plan import Plan
+from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
 from driftsonde.core.statistics import distances, intervals, performance
@@ -39,6 +41,32 @@ class Metric:
     upper: float = NAN
     threshold: float = NAN
     breached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCounts:
+    """What every performance number of a window is computed from, as `outcomes` lays it out: the confusion matrix
+    row by row over `classes` and other values, the scores by label, and the sums by name."""
+
+    labelled: int
+    delay_ms: int
+    classes: tuple[str, ...]
+    confusion: Ints
+    points: Points
+    sums: tuple[tuple[str, float], ...]
+
+
+def outcome_counts_of(plan: Plan, sketch: Sketch) -> OutcomeCounts:
+    """Take a sketch of outcomes apart."""
+    layout = plan.outcomes
+    return OutcomeCounts(
+        int(sketch.counts[LABELLED]),
+        int(sketch.counts[DELAY_MS]),
+        layout.classes,
+        confusion_of(layout, sketch).ravel() if layout.classes else np.zeros(0, dtype=np.int64),
+        sketch.points,
+        tuple(zip(SUM_NAMES[layout.task], sketch.sums.tolist(), strict=True)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +99,10 @@ def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
     return columns
 
 
-def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int) -> list[Metric]:
+def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int, segment: str = WHOLE) -> list[Metric]:
     """Drift and quality of every column. A window that `inputs_count` rules out is never breached."""
-    tests = max(1, len(plan.inputs.references) * len(plan.slicing.labels))
-    judged = inputs_count(plan, sketch, window_start_ms)
+    tests = max(1, len(plan.inputs.references))
+    judged = inputs_count(plan, sketch, window_start_ms, segment)
     return [
         metric
         for column in columns_of(plan, sketch)
@@ -82,11 +110,17 @@ def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int) -> list[Metri
     ]
 
 
-def inputs_count(plan: Plan, sketch: Sketch, window_start_ms: int) -> bool:
+def inputs_count(plan: Plan, sketch: Sketch, window_start_ms: int, segment: str = WHOLE) -> bool:
     """Whether a window's inputs say anything, for or against: it has enough rows, and the baseline is not taken
-    from it."""
+    from it. A segment's inputs never do: the baseline's counts are of the whole model, and a segment differs from it
+    by nature, not by drift."""
     enough = int(sketch.counts[0]) >= plan.spec.policy.drift.min_rows
-    return enough and plan.baseline is not None and window_start_ms >= plan.baseline.lineage.end_ms
+    return (
+        segment == WHOLE
+        and enough
+        and plan.baseline is not None
+        and window_start_ms >= plan.baseline.lineage.end_ms
+    )
 
 
 def outcomes_count(plan: Plan, sketch: Sketch, window_start_ms: int) -> bool:
@@ -211,7 +245,7 @@ def _binary(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator
 
 
 def _scores(sketch: Sketch, confidence: float) -> Iterator[Metric]:
-    negatives, positives = score_cells_of(sketch)
+    negatives, positives = sketch.points.negatives, sketch.points.positives
     squared, log_loss, changes = (float(value) for value in sketch.sums)
     if not changes:
         return
@@ -219,7 +253,7 @@ def _scores(sketch: Sketch, confidence: float) -> Iterator[Metric]:
     # is in the store.
     n_negative, n_positive = int(negatives.sum()), int(positives.sum())
     n = n_negative + n_positive
-    auc = performance.roc_auc(negatives, positives)
+    auc = performance.roc_auc(negatives, positives) if n else NAN
     bounds = intervals.hanley_mcneil(auc, n_negative, n_positive, confidence)
     yield Metric("", "roc_auc", n, auc, bounds.lower, bounds.upper)
     # Rounding, after what was put in was taken out again, can leave a sum of nothing a little below 0.

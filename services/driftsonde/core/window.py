@@ -1,7 +1,7 @@
 """One window of one (model, version, variant, segment): the finished chunks folded into it, and what is still open."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -114,4 +114,4 @@ def _with_sums(sketch: Sketch, sums: Sequence[Floats]) -> Sketch:
     total = np.zeros_like(sketch.sums)
     for part in sums:
         total = add_sums(total, part)
-    return Sketch(sketch.counts, total, sketch.lows, sketch.highs, sketch.unseen)
+    return replace(sketch, sums=total)

@@ -25,11 +25,13 @@ from driftsonde.core.sketch import Sketch
 from driftsonde.core.verdict import (
     ColumnCounts,
     Metric,
+    OutcomeCounts,
     columns_of,
     inputs_count,
     judge_inputs,
     judge_outcomes,
     late_changes,
+    outcome_counts_of,
     outcome_totals,
     outcomes_count,
 )
@@ -43,7 +45,8 @@ Plans = Callable[[str, str], Plan | None]
 
 @dataclass(frozen=True, slots=True)
 class WindowReport:
-    """The rows of one window for the store: its columns and metrics, as known now or as judged."""
+    """The rows of one window for the store: its counts and metrics, as known now or as judged. A report is either of
+    the inputs (`columns`) or of the outcomes."""
 
     key: WindowKey
     window_end_ms: int
@@ -51,6 +54,7 @@ class WindowReport:
     columns: tuple[ColumnCounts, ...]
     metrics: tuple[Metric, ...]
     revision: int
+    outcomes: OutcomeCounts | None = None
 
 
 @dataclass(slots=True)
@@ -232,7 +236,7 @@ class JudgePipeline(Generic[R]):
             if sketch is not None:
                 report = _report_inputs(window, plan, sketch, revision=0)
                 out.as_judged.append(report)
-                if inputs_count(plan, sketch, window.key.window_start_ms):
+                if inputs_count(plan, sketch, window.key.window_start_ms, window.key.segment):
                     judged.append(JudgedWindow(window.key, plan, report.metrics))
         model.state, signals = apply_rules(model.state, judged, INPUT_RULES)
         out.signals.extend(signals)
@@ -324,7 +328,7 @@ def _report_inputs(window: Window, plan: Plan, sketch: Sketch, revision: int) ->
         tuple(columns_of(plan, sketch)),
         (
             Metric("", "rows", int(sketch.counts[0]), float(sketch.counts[0])),
-            *judge_inputs(plan, sketch, window.key.window_start_ms),
+            *judge_inputs(plan, sketch, window.key.window_start_ms, window.key.segment),
         ),
         revision,
     )
@@ -341,6 +345,7 @@ def _report_outcomes(
         (),
         tuple(judge_outcomes(plan, sketch, window.key.window_start_ms, rows)),
         revision,
+        outcome_counts_of(plan, sketch),
     )
 
 

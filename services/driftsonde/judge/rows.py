@@ -53,6 +53,22 @@ WINDOWS_SCHEMA = pa.schema(
     }
 )
 
+OUTCOMES_SCHEMA = pa.schema(
+    {
+        **{name: kind for name, kind in _KEYS.items() if name != "column"},
+        "labelled": pa.uint64(),
+        "delay_ms": pa.int64(),
+        "classes": pa.list_(pa.string()),
+        "confusion": pa.list_(pa.int64()),
+        "scores": pa.list_(pa.float64()),
+        "negatives": pa.list_(pa.int64()),
+        "positives": pa.list_(pa.int64()),
+        "sum_names": pa.list_(pa.string()),
+        "sums": pa.list_(pa.float64()),
+        "revision": pa.uint64(),
+    }
+)
+
 _STATE_COLUMNS: dict[str, pa.DataType] = {
     "model": pa.string(),
     "version": pa.string(),
@@ -87,6 +103,32 @@ def window_rows(reports: Iterable[WindowReport]) -> pa.Table:
         for column in report.columns
     ]
     return pa.Table.from_pylist(rows, schema=WINDOWS_SCHEMA)
+
+
+def outcome_rows(reports: Iterable[WindowReport]) -> pa.Table:
+    """Rows of `outcomes`."""
+    rows = []
+    for report in reports:
+        if report.outcomes is None:
+            continue
+        outcomes, keys = report.outcomes, _keys(report, "")
+        del keys["column"]
+        rows.append(
+            keys
+            | {
+                "labelled": max(0, outcomes.labelled),
+                "delay_ms": outcomes.delay_ms,
+                "classes": list(outcomes.classes),
+                "confusion": outcomes.confusion.tolist(),
+                "scores": outcomes.points.values.tolist(),
+                "negatives": outcomes.points.negatives.tolist(),
+                "positives": outcomes.points.positives.tolist(),
+                "sum_names": [name for name, _ in outcomes.sums],
+                "sums": [value for _, value in outcomes.sums],
+                "revision": report.revision,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=OUTCOMES_SCHEMA)
 
 
 def _keys(report: WindowReport, column: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from driftsonde.core.judging import Arm, Comparison, EpisodeKey, ModelState
 from driftsonde.core.signals import Rule
 from driftsonde.core.window import Window, WindowKey
 from driftsonde.judge.pipeline import WindowReport
-from driftsonde.judge.rows import MODEL_STATES_SCHEMA, STATES_SCHEMA, metric_rows, window_rows
+from driftsonde.judge.rows import MODEL_STATES_SCHEMA, STATES_SCHEMA, metric_rows, outcome_rows, window_rows
 
 STATE_VERSION = 1
 
@@ -32,6 +32,7 @@ class JudgeStorage:
         kept = list(reports)
         tables = (
             ("windows", window_rows(kept)),
+            ("outcomes", outcome_rows(kept)),
             ("metrics", metric_rows(kept)),
             ("metrics_as_judged", metric_rows(as_judged)),
         )

@@ -2,7 +2,9 @@
 
 windows.csv has one row for each bin of each column of each window. `bin` is "below", "1", "2", …, "above", "missing" for a
 numeric column, with `lower` (included) and `upper` (excluded) edges; "1", "2", …, "unseen", "missing" for a categorical
-one, with its `category`.
+one, with its `category`. The outcomes of a window have the column "": kind "confusion", `bin` the label and `category`
+the prediction; kind "scores", `bin` "negative" or "positive" and `lower` the score (exact up to 2,048 distinct ones, then
+rounded); kind "sums", `bin` the name of the sum and `lower` its value. Kind "sums" of a numeric column: of its values.
 """
 
 import csv
@@ -17,6 +19,7 @@ from typing import Any
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.specs import baseline_document
 from driftsonde.core.baseline import Baseline
+from driftsonde.core.chunks import OTHER
 
 METRICS = "metrics.csv"
 WINDOWS = "windows.csv"
@@ -58,10 +61,19 @@ ORDER BY window_start, version, variant, segment, column, metric
 _WINDOWS = """
 SELECT model, version, variant, segment, column,
        toUnixTimestamp64Milli(window_start), toUnixTimestamp64Milli(window_end),
-       kind, edges, categories, counts, reference_counts, revision
+       kind, edges, categories, counts, reference_counts, revision,
+       total, total_squares, minimum, maximum
 FROM windows FINAL
 WHERE model = {model:String} AND toYYYYMM(window_start) = {month:UInt32}
 ORDER BY window_start, version, variant, segment, column
+"""
+_OUTCOMES = """
+SELECT model, version, variant, segment, '',
+       toUnixTimestamp64Milli(window_start), toUnixTimestamp64Milli(window_end),
+       classes, confusion, scores, negatives, positives, sum_names, sums, labelled, revision
+FROM outcomes FINAL
+WHERE model = {model:String} AND toYYYYMM(window_start) = {month:UInt32}
+ORDER BY window_start, version, variant, segment
 """
 _SIGNALS = """
 SELECT id, kind, rule, model, version, variant, segment,
@@ -87,6 +99,9 @@ _DECISION_FIELDS = (
     *("id", "step", "kind", "model", "version", "incident", "signal", "mode", "actor", "policy"),
     *("timestamp_ms", "detail"),
 )
+
+
+_MOMENTS = ("total", "total_squares", "minimum", "maximum")
 
 
 def write_results(store: Store, baseline: Baseline, directory: Path) -> dict[str, int]:
@@ -161,30 +176,64 @@ def _metric_rows(store: Store, model: str) -> Iterator[Sequence[object]]:
             yield (*key, format_time(start_ms), format_time(end_ms), n, *numbers, flag, revision)
 
 
+def outcome_rows(
+    classes: Sequence[str],
+    confusion: Sequence[int],
+    scores: Sequence[float],
+    negatives: Sequence[int],
+    positives: Sequence[int],
+    names: Sequence[str],
+    sums: Sequence[float],
+    labelled: int,
+) -> Iterator[tuple[str, str, str, str, str, int]]:
+    """(kind, bin, category, lower, upper, count) of each part of a window's outcomes.
+
+    >>> list(outcome_rows(["a"], [3, 1, 0, 0], [0.5], [0], [4], ["log_loss"], [0.25], 4))[1::2]
+    [('confusion', 'a', '(other)', '', '', 1), ('confusion', '(other)', '(other)', '', '', 0), ('sums', 'log_loss', '', '0.25', '', 4)]
+    """
+    sides = [*classes, OTHER] if classes else []
+    for place, count in enumerate(confusion):
+        yield ("confusion", sides[place // len(sides)], sides[place % len(sides)], "", "", count)
+    for score, negative, positive in zip(scores, negatives, positives, strict=True):
+        for label, count in (("negative", negative), ("positive", positive)):
+            if count:
+                yield ("scores", label, "", format_float(score), "", count)
+    for name, value in zip(names, sums, strict=True):
+        yield ("sums", name, "", format_float(value), "", labelled)
+
+
 def _write_windows(store: Store, model: str, path: Path) -> int:
     """Returns the number of windows, not of rows."""
     windows: set[tuple[object, ...]] = set()
 
     def rows() -> Iterator[Sequence[object]]:
         for month in _months(store, "windows", model):
-            for (
-                *key,
-                start_ms,
-                end_ms,
-                kind,
-                edges,
-                categories,
-                counts,
-                reference,
-                revision,
-            ) in store.query_rows(_WINDOWS, {"model": model, "month": month}):
-                windows.add((*key[:-1], start_ms))
-                times = (format_time(start_ms), format_time(end_ms))
-                for row in bin_rows(kind, edges, categories, counts, reference):
-                    yield (*key, *times, kind, *row, revision)
+            params = {"model": model, "month": month}
+            for row in store.query_rows(_WINDOWS, params):
+                windows.add((*row[:4], row[5]))
+                yield from _column_rows(row)
+            for row in store.query_rows(_OUTCOMES, params):
+                for outcome in outcome_rows(*row[7:-1]):
+                    yield (*_place(row[:7]), *outcome, "", row[-1])
 
     _write_csv(path, WINDOW_COLUMNS, rows())
     return len(windows)
+
+
+def _place(key: Sequence[Any]) -> tuple[object, ...]:
+    """Model, version, variant, segment and column, then the window's start and end as text."""
+    return (*key[:5], format_time(key[5]), format_time(key[6]))
+
+
+def _column_rows(row: Sequence[Any]) -> Iterator[Sequence[object]]:
+    kind, edges, categories, counts, reference, revision, *moments = row[7:]
+    place = _place(row[:7])
+    for entry in bin_rows(kind, edges, categories, counts, reference):
+        yield (*place, kind, *entry, revision)
+    if kind == "numeric":
+        known = sum(counts[:-1])
+        for name, value in zip(_MOMENTS, moments, strict=True):
+            yield (*place, "sums", name, "", format_float(value), "", known, "", revision)
 
 
 def _months(store: Store, table: str, model: str) -> list[int]:
