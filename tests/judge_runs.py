@@ -13,10 +13,14 @@ from driftsonde.core.signals import Signal
 from driftsonde.core.window import Window, WindowKey
 from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
 from driftsonde.judge.storage import decode_state, encode_state
-from stream_examples import plans
+from partition_runs import Received, run
+from stream_examples import Log, plans
 
 CODEC = Codec(SKETCH_TYPES)
 MODELS = ("rain", "shop")
+PARTITIONS = 2
+
+Published = list[ChunkSketch | Progress]
 
 Row = tuple[object, ...]
 
@@ -194,3 +198,20 @@ def run_troubled(
     worker.settle()
     worker.check_open()
     return storage
+
+
+def publish(logs: Sequence[Log], rng: np.random.Generator, restarts: int) -> Published:
+    """What one sketcher for each partition puts on the topic, their messages mixed at random. In the end each source
+    says once more how far it is, as sketchers do again and again: a judge that starts has no clocks."""
+    parts: list[Published] = []
+    for partition, log in enumerate(logs):
+        received = Received(partition)
+        index_rows = int(rng.choice([12, 10_000]))
+        for _ in range(restarts):
+            run(log, received, rng, index_rows, steps=int(rng.integers(1, 120)))
+        run(log, received, rng, index_rows)
+        parts.append(received.published)
+    turns = rng.permutation([number for number, part in enumerate(parts) for _ in part])
+    iterators = [iter(part) for part in parts]
+    mixed = [next(iterators[turn]) for turn in turns.tolist()]
+    return [*mixed, *{m.source: m for m in mixed if isinstance(m, Progress)}.values()]

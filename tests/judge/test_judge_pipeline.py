@@ -1,35 +1,10 @@
 """The judge on what sketchers make of random logs: crashes, other flushes and little memory change no result."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from driftsonde.core.chunks import ChunkSketch, Progress
-from judge_runs import FakeStorage, run_quietly, run_troubled
-from partition_runs import Received, run
+from judge_runs import PARTITIONS, FakeStorage, publish, run_quietly, run_troubled
 from strategies import by_seed
-from stream_examples import Log, random_log
-
-PARTITIONS = 2
-
-Published = list[ChunkSketch | Progress]
-
-
-def publish(logs: Sequence[Log], rng: np.random.Generator, restarts: int) -> Published:
-    """What one sketcher for each partition puts on the topic, their messages mixed at random. In the end each source
-    says once more how far it is, as sketchers do again and again: a judge that starts has no clocks."""
-    parts: list[Published] = []
-    for partition, log in enumerate(logs):
-        received = Received(partition)
-        index_rows = int(rng.choice([12, 10_000]))
-        for _ in range(restarts):
-            run(log, received, rng, index_rows, steps=int(rng.integers(1, 120)))
-        run(log, received, rng, index_rows)
-        parts.append(received.published)
-    turns = rng.permutation([number for number, part in enumerate(parts) for _ in part])
-    iterators = [iter(part) for part in parts]
-    mixed = [next(iterators[turn]) for turn in turns.tolist()]
-    return [*mixed, *{m.source: m for m in mixed if isinstance(m, Progress)}.values()]
+from stream_examples import random_log
 
 
 def assert_same_results(ours: FakeStorage, theirs: FakeStorage) -> None:

@@ -1,0 +1,257 @@
+"""The judge's pipeline, case by case: what it takes, restates, compares, keeps and lets go of."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from driftsonde.core.chunks import ChunkSketch, Kind, Progress, SketchKey, Source
+from driftsonde.core.events import PredictionBatch, Variant
+from driftsonde.core.inputs import sketch_rows
+from driftsonde.core.judging import ModelState
+from driftsonde.core.plan import Plan
+from driftsonde.core.signals import SignalKind
+from driftsonde.core.sketch import Sketch
+from driftsonde.core.spec import CanaryRule, ModelSpec, Policy, Task
+from driftsonde.core.verdict import Metric
+from driftsonde.core.window import WindowKey, split_key
+from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
+from judge_runs import PARTITIONS, publish, run_quietly, sources_of
+from partition_oracle import expected_sketches
+from partition_runs import LABEL_CHUNK, PREDICTION_CHUNK
+from strategies import by_seed
+from stream_examples import numeric, outcomes_sketch, plan_of, random_log
+
+MINUTE_MS = 60_000
+SPEC = ModelSpec(
+    "m",
+    Task.BINARY,
+    window_ms=MINUTE_MS,
+    lateness_ms=1_000,
+    label_wait_ms=10_000,
+    classes=("no", "yes"),
+    policy=Policy(canary=CanaryRule(margin=0.02, min_labels=50)),
+)
+PLAN = plan_of(SPEC, "1", numeric("x", [0.0, 1.0, 2.0]))
+END_MS = 10**9
+
+
+@dataclass(slots=True)
+class Desk:
+    """A judge of one model with what it is told; the clock of every source but those named stands at the end."""
+
+    plan: Plan | None = PLAN
+    windows_kept: int = 100
+    pipeline: JudgePipeline[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pipeline = JudgePipeline(lambda model, version: self.plan, sources_of(1), self.windows_kept)
+        self.pipeline.load_model("m", ModelState(), [])
+
+    def put(
+        self,
+        rows: int = 0,
+        outcomes: tuple[int, int] | None = None,
+        *,
+        window: int = 0,
+        late: bool = False,
+        position: int = 10,
+        chunk: int = 0,
+        version: str = "1",
+        variant: Variant = Variant.CHAMPION,
+        receipt: str = "",
+    ) -> None:
+        """So many rows, or (right, wrong) outcomes."""
+        kind = Kind.INPUTS if outcomes is None else Kind.OUTCOMES
+        topic = "predictions" if outcomes is None else "labels"
+        layout = PLAN.baseline_id if outcomes is None else PLAN.outcomes.fingerprint
+        key = SketchKey("m", version, variant, "", window * MINUTE_MS, kind, late, layout)
+        sketch = rows_sketch(rows) if outcomes is None else labelled_sketch(*outcomes)
+        message = ChunkSketch(Source(topic, 0), chunk, position, key, sketch)
+        needed = self.pipeline.needs(message)
+        if needed is not None:
+            self.pipeline.load_window(needed, None)
+        self.pipeline.take(message, receipt)
+
+    def settle(
+        self, predictions_ms: int = END_MS, labels_ms: int = END_MS, finished: int = 0
+    ) -> Settlement[str]:
+        for topic, time_ms in (("predictions", predictions_ms), ("labels", labels_ms)):
+            self.pipeline.observe(Progress(Source(topic, 0), 0, finished, time_ms))
+        return self.pipeline.settle()
+
+
+def rows_sketch(rows: int) -> Sketch:
+    batch = PredictionBatch(
+        "m",
+        "1",
+        Variant.CHAMPION,
+        ("i",) * rows,
+        np.zeros(rows, dtype=np.int64),
+        (numeric("x", [1.0] * rows),),
+    )
+    (sketch,) = sketch_rows(
+        PLAN.inputs, [batch], [np.zeros(rows, dtype=np.int32)], np.zeros((1, PLAN.inputs.sums))
+    )
+    return sketch
+
+
+def labelled_sketch(right: int, wrong: int) -> Sketch:
+    return outcomes_sketch(PLAN, [1] * right + [0] * wrong, [1] * (right + wrong))
+
+
+def value(report: WindowReport, name: str) -> float:
+    (found,) = (metric.value for metric in report.metrics if metric.name == name)
+    return found
+
+
+def test_a_window_is_judged_once_its_lateness_has_passed() -> None:
+    desk = Desk()
+    desk.put(rows=7)
+    assert desk.settle(predictions_ms=MINUTE_MS + 999).as_judged == []
+    out = desk.settle(predictions_ms=MINUTE_MS + 1_000)
+    (report,) = out.as_judged
+    assert (report.window_end_ms, report.revision, value(report, "rows")) == (MINUTE_MS, 0, 7)
+    assert [r.revision for r in out.reports] == [0]
+    assert desk.settle().as_judged == []
+
+
+def test_outcomes_wait_for_labels_and_for_their_inputs() -> None:
+    desk = Desk()
+    desk.put(rows=4)
+    desk.put(outcomes=(2, 1))
+    early = desk.settle(predictions_ms=MINUTE_MS, labels_ms=END_MS)
+    assert (early.as_judged, early.reports) == ([], [])
+    out = desk.settle(labels_ms=MINUTE_MS)
+    performance = [report for report in out.as_judged if not report.columns]
+    (report,) = performance
+    assert value(report, "accuracy") == pytest.approx(2 / 3)
+    assert value(report, "label_coverage") == 0.75
+
+
+def test_late_rows_restate_both_inputs_and_coverage_and_leave_what_was_judged() -> None:
+    desk = Desk()
+    desk.put(rows=4)
+    desk.put(outcomes=(2, 1))
+    desk.settle()
+    desk.put(rows=2, late=True)
+    out = desk.settle()
+    assert out.as_judged == []
+    inputs, performance = sorted(out.reports, key=lambda report: not report.columns)
+    assert (value(inputs, "rows"), inputs.revision) == (6, 2)
+    assert value(performance, "label_coverage") == 0.5
+    desk.put(outcomes=(0, 3), late=True)
+    (restated,) = desk.settle().reports
+    assert value(restated, "accuracy") == pytest.approx(2 / 6)
+    assert restated.revision == 3
+
+
+def test_a_newer_state_of_a_chunk_replaces_the_older_and_an_older_one_nothing() -> None:
+    desk = Desk()
+    desk.put(rows=3, position=5, receipt="first")
+    desk.put(rows=6, position=9, receipt="second")
+    desk.put(rows=1, position=2, receipt="redelivered")
+    out = desk.settle()
+    assert sorted(out.receipts) == ["first", "redelivered"]
+    assert value(out.as_judged[0], "rows") == 6
+    assert out.windows == []
+    assert desk.settle(finished=1).receipts == ["second"]
+
+
+def test_a_finished_chunk_is_stored_and_its_redelivery_recognised() -> None:
+    desk = Desk()
+    desk.put(rows=3, receipt="a")
+    out = desk.settle(finished=1)
+    (window,) = out.windows
+    assert (window.folded, out.receipts) == ({Source("predictions", 0): 0}, ["a"])
+    desk.put(rows=3, position=99, receipt="again")
+    again = desk.settle(finished=1)
+    assert (again.receipts, again.windows, again.reports) == (["again"], [], [])
+
+
+def test_few_windows_stay_and_those_with_something_open_do() -> None:
+    desk = Desk(windows_kept=2)
+    for window in range(6):
+        desk.put(rows=3, window=window, chunk=0 if window else 1)
+    desk.settle(finished=1)
+    assert [key.window_start_ms // MINUTE_MS for key in sorted(desk.pipeline.models["m"].windows)] == [0, 5]
+
+
+def test_nothing_is_forgotten_or_judged_while_the_model_is_not_registered() -> None:
+    desk = Desk(windows_kept=0)
+    desk.put(rows=3)
+    desk.settle(finished=1)
+    desk.plan = None
+    for window in (0, 1):
+        desk.put(rows=2, window=window, late=True, chunk=1)
+    out = desk.settle(finished=2)
+    assert (out.as_judged, out.reports) == ([], [])
+    desk.plan = PLAN
+    out = desk.settle(finished=2)
+    assert sorted(report.window_end_ms for report in out.reports) == [MINUTE_MS, 2 * MINUTE_MS]
+
+
+def test_sketches_of_another_layout_are_left_out() -> None:
+    desk = Desk()
+    desk.put(rows=4)
+    desk.put(outcomes=(2, 1))
+    assert PLAN.baseline is not None
+    desk.plan = replace(
+        PLAN, baseline_id="newer", outcomes=replace(PLAN.outcomes, classes=("no", "yes", "perhaps"))
+    )
+    out = desk.settle()
+    assert (out.as_judged, out.reports) == ([], [])
+
+
+def test_a_canary_is_compared_with_all_champions_of_the_same_windows() -> None:
+    desk = Desk()
+    for window in range(10):
+        desk.put(rows=100, window=window)
+        desk.put(outcomes=(45, 5), window=window)
+        desk.put(outcomes=(45, 5), window=window, version="0")
+        desk.put(outcomes=(24, 26), window=window, version="2", variant=Variant.CANARY)
+        desk.put(outcomes=(0, 50), window=window, version="3", variant=Variant.SHADOW)
+    desk.put(outcomes=(0, 99), window=11, version="2", variant=Variant.CANARY)  # no champion there
+    out = desk.settle()
+    (signal,) = (s for s in out.signals if s.kind is SignalKind.ROLLBACK)
+    assert (signal.version, signal.variant) == ("2", Variant.CANARY)
+    windows = signal.window_end_ms // MINUTE_MS
+    assert 1 < windows < 10
+    (evidence,) = signal.evidence
+    assert evidence.n == 50 * windows
+    assert evidence.value == pytest.approx(0.48 - 0.9)
+    comparison = desk.pipeline.models["m"].state.comparisons["2"]
+    assert (comparison.champion.labelled, comparison.champion.correct) == (100 * windows, 90 * windows)
+
+
+def test_a_model_without_labels_is_judged_by_its_inputs() -> None:
+    desk = Desk()
+    desk.put(rows=5)
+    out = desk.settle(labels_ms=-1)
+    assert len(out.as_judged) == 1
+    assert out.states["m"].outcomes_until_ms == -1
+
+
+@by_seed(10)
+def test_rows_are_those_of_the_log_now_and_as_judged(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logs = [random_log(rng, 20) for _ in range(PARTITIONS)]
+    result = run_quietly(publish(logs, rng, restarts=0), PARTITIONS)
+    counts: dict[bool, dict[WindowKey, int]] = {False: {}, True: {}}
+    for log in logs:
+        for (_, _, key), sketch in expected_sketches(log, PREDICTION_CHUNK, LABEL_CHUNK).items():
+            if key.kind is Kind.INPUTS:
+                window, _ = split_key(key)
+                counts[key.late][window] = counts[key.late].get(window, 0) + int(sketch.counts[0])
+    on_time, late = counts[False], counts[True]
+    judged = {key[0]: row for key, row in result.as_judged.items() if key[-1] == "rows"}
+    assert judged == {window: rows_metric(rows) for window, rows in on_time.items()}
+    restated = {key[0]: row for key, row in result.rows.items() if key[-1] == "rows"}
+    assert restated == {
+        window: (late.get(window, 0), rows_metric(on_time.get(window, 0) + late.get(window, 0)))
+        for window in on_time.keys() | late.keys()
+    }
+
+
+def rows_metric(rows: int) -> tuple[str]:
+    return (repr(Metric("", "rows", rows, float(rows))),)
