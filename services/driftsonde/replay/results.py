@@ -4,7 +4,8 @@ windows.csv has one row for each bin of each column of each window. `bin` is "be
 numeric column, with `lower` (included) and `upper` (excluded) edges; "1", "2", …, "unseen", "missing" for a categorical
 one, with its `category`. The outcomes of a window have the column "": kind "confusion", `bin` the label and `category`
 the prediction; kind "scores", `bin` "negative" or "positive" and `lower` the score (exact up to 2,048 distinct ones, then
-rounded); kind "sums", `bin` the name of the sum and `lower` its value. Kind "sums" of a numeric column: of its values.
+rounded); kind "sums", `bin` the name of the sum and `lower` its value. Kind "sums" of a numeric column: of its values. What has
+no reference has a `reference_count` of 0.
 """
 
 import csv
@@ -214,7 +215,7 @@ def _write_windows(store: Store, model: str, path: Path) -> int:
                 yield from _column_rows(row)
             for row in store.query_rows(_OUTCOMES, params):
                 for outcome in outcome_rows(*row[7:-1]):
-                    yield (*_place(row[:7]), *outcome, "", row[-1])
+                    yield (*_place(row[:7]), *outcome, 0, row[-1])
 
     _write_csv(path, WINDOW_COLUMNS, rows())
     return len(windows)
@@ -233,7 +234,7 @@ def _column_rows(row: Sequence[Any]) -> Iterator[Sequence[object]]:
     if kind == "numeric":
         known = sum(counts[:-1])
         for name, value in zip(_MOMENTS, moments, strict=True):
-            yield (*place, "sums", name, "", format_float(value), "", known, "", revision)
+            yield (*place, "sums", name, "", format_float(value), "", known, 0, revision)
 
 
 def _months(store: Store, table: str, model: str) -> list[int]:
