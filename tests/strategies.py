@@ -21,6 +21,7 @@ from driftsonde.core.events import (
     Role,
     Variant,
 )
+from driftsonde.core.points import Points, gather_points
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.window import Part, PartKey, Window, split_key
 
@@ -109,6 +110,14 @@ def sources() -> st.SearchStrategy[Source]:
 
 
 @st.composite
+def points(draw: st.DrawFn) -> Points:
+    """Scores by label, put in and taken out."""
+    rows = draw(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from([-1, 1])), max_size=6))
+    scores, positive, signs = (np.array([row[place] for row in rows]) for place in range(3))
+    return gather_points(scores.astype(np.float64), positive.astype(np.bool_), signs.astype(np.int64))
+
+
+@st.composite
 def sketches(draw: st.DrawFn) -> Sketch:
     """Any sizes, any numbers: sums may be infinite or NaN."""
     counts = draw(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=6))
@@ -117,7 +126,7 @@ def sketches(draw: st.DrawFn) -> Sketch:
     )
     names = st.text(st.characters(codec="utf-8"), max_size=8)
     unseen = draw(st.dictionaries(st.tuples(names, names), st.integers(1, 2**40), max_size=4))
-    return Sketch(np.array(counts, dtype=np.int64), sums, lows, highs, unseen)
+    return Sketch(np.array(counts, dtype=np.int64), sums, lows, highs, unseen, draw(points()))
 
 
 def sketch_keys() -> st.SearchStrategy[SketchKey]:

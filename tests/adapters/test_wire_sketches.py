@@ -21,8 +21,10 @@ def bits_of(array: Floats) -> Bits:
 
 
 def sketch_bits(sketch: Sketch) -> Bits:
-    arrays = (sketch.sums, sketch.lows, sketch.highs)
-    return sketch.counts.tolist(), *(bits_of(array) for array in arrays), sketch.unseen
+    points = sketch.points
+    arrays = (sketch.sums, sketch.lows, sketch.highs, points.values)
+    counts = (sketch.counts.tolist(), points.negatives.tolist(), points.positives.tolist(), points.coarse)
+    return *counts, *(bits_of(array) for array in arrays), sketch.unseen
 
 
 def window_bits(window: Window) -> Bits:

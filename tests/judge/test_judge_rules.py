@@ -232,7 +232,7 @@ def test_a_model_without_labels_is_judged_by_its_inputs() -> None:
     assert out.states["m"].outcomes_until_ms == -1
 
 
-@by_seed(10)
+@by_seed(5)
 def test_rows_are_those_of_the_log_now_and_as_judged(seed: int) -> None:
     rng = np.random.default_rng(seed)
     logs = [random_log(rng, 20) for _ in range(PARTITIONS)]

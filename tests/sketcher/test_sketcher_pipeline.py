@@ -18,7 +18,7 @@ def expected(log: Log) -> dict[tuple[Source, int, SketchKey], tuple[object, ...]
     return {identity: bits(sketch) for identity, sketch in sketches.items()}
 
 
-@by_seed(60)
+@by_seed(40)
 def test_sketches_are_those_of_the_log_however_it_is_delivered(seed: int) -> None:
     rng = np.random.default_rng(seed)
     log = random_log(rng)
@@ -27,7 +27,7 @@ def test_sketches_are_those_of_the_log_however_it_is_delivered(seed: int) -> Non
     assert final(received) == expected(log)
 
 
-@by_seed(60)
+@by_seed(40)
 def test_restarts_change_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     log = random_log(rng)
@@ -39,7 +39,7 @@ def test_restarts_change_nothing(seed: int) -> None:
     assert final(received) == expected(log)
 
 
-@by_seed(20)
+@by_seed(10)
 def test_what_is_rejected_is_told_once_and_nothing_else_is(seed: int) -> None:
     rng = np.random.default_rng(seed)
     log = random_log(rng)
