@@ -8,7 +8,6 @@ import fastavro
 import numpy as np
 import pytest
 from hypothesis import given
-from wire_examples import NAMES, describe, load_example, message_of
 
 from driftsonde.adapters.avro import Codec, load_schema, parse_avro_schema
 from driftsonde.adapters.wire_events import EVENT_TYPES
@@ -24,6 +23,7 @@ from driftsonde.core.events import (
     Variant,
 )
 from strategies import events
+from wire_examples import NAMES, describe, load_example, message_of
 
 CODEC = Codec(EVENT_TYPES)
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import pytest
 import standardwebhooks
 from click.testing import CliRunner
 
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.commands.demo import demo
 from driftsonde.core.control.decisions import Decision, Kind, Step
 from driftsonde.core.control.traffic import Share, Traffic
@@ -40,6 +42,8 @@ from driftsonde.standalone.demo.serving import Fault
 from driftsonde.standalone.demo.story import BASELINE_ROWS, SPEC, TRAINING_ROWS
 from driftsonde.standalone.demo.summary import summarise
 from driftsonde.standalone.demo.traffic import SplitSeen, share_for
+from driftsonde.standalone.store_process import running_store
+from grafana_files import expand, sql_queries
 
 HEADER = ",".join((*FEATURES, "anomaly"))
 CHAMPION, CANARY = ("1", Variant.CHAMPION), ("2", Variant.CANARY)
@@ -433,3 +437,28 @@ def test_the_whole_demo_runs_and_says_so_in_json(tmp_path: Path) -> None:
     assert result["detection_delay"]["drift"]["windows"] == 1
     assert "Healthy" in run.stderr
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+    check_dashboards(tmp_path / "out" / "store", SPEC.name)
+
+
+def check_dashboards(data: Path, model: str) -> None:
+    """Every query of the dashboards runs on what the demo stored, and each panel that a model has shows something."""
+    now = datetime.now(UTC)
+    chosen = {
+        "model": model,
+        "version": "1",
+        "variant": "champion",
+        "segment": "whole model",
+        "metric": "accuracy",
+    }
+    with running_store(data) as process:
+        store = Store(ClickHouseSettings(process.host, process.port))
+        shown = {
+            f"{query.dashboard}: {query.place}": store.query_arrow(
+                expand(query.sql, chosen, now - timedelta(hours=1), now)
+            ).num_rows
+            for query in sql_queries()
+        }
+        store.close()
+    assert shown
+    empty = {place for place, rows in shown.items() if not rows}
+    assert not empty & {place for place in shown if "PSI" in place or "Performance" in place}, empty
