@@ -28,13 +28,16 @@ class PlanBook:
         return bool(changed)
 
     def plan(self, model: str, version: str) -> Plan | None:
-        known = self._plans.get((model, version))
+        """May be called while another thread refreshes: a plan of the old catalogue is kept with the old plans only,
+        which are taken first and replaced last."""
+        plans, catalogue = self._plans, self.catalogue
+        known = plans.get((model, version))
         if known is not None:
             return known
-        spec = self.catalogue.spec(model)
+        spec = catalogue.spec(model)
         if spec is None:
             return None
-        baseline = self.catalogue.baseline(model, version)
+        baseline = catalogue.baseline(model, version)
         plan = plan_for(spec, baseline, fingerprint(baseline) if baseline else "", fingerprint(spec.policy))
-        self._plans[model, version] = plan
+        plans[model, version] = plan
         return plan
