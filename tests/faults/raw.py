@@ -79,8 +79,9 @@ class RawLog:
         return place
 
 
-def home_of(prediction_id: str) -> int:
-    return partition_of(prediction_id.encode(), PARTITIONS)
+def home_of(key: str) -> int:
+    """The partition of a prediction's id, or of a model on the topics that are keyed by it."""
+    return partition_of(key.encode(), PARTITIONS)
 
 
 def ids_at(partition: int, count: int, prefix: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from driftsonde.adapters.specs import fingerprint
 from driftsonde.adapters.topics import DEAD_LETTERS, MODELS, PREDICTIONS, SKETCHES, TRAFFIC
 from faults.load import WINDOW_MS
 from faults.poison import good_events, misshapen, of_bytes, of_control, of_events
-from faults.raw import MAX_MESSAGE_BYTES, Place, ids_at, labels
+from faults.raw import MAX_MESSAGE_BYTES, Place, home_of, ids_at, labels
 from faults.stretch import CAUGHT_UP_S, DAY_MS, Record, stretch
 from faults.trials import ALONE
 from faults.world import PARTITIONS, World, world
@@ -105,7 +105,6 @@ def test_poison_in_every_topic(it: World, record_property: Record) -> None:
     model, baseline = at.load.model, fingerprint(at.load.baseline())
     corpus = [p for topic, good in good_events(model, at.start_ms) for p in of_bytes(topic, good)]
     corpus += [*of_events(model, at.start_ms), *of_control(model, at.start_ms)]
-    corpus.append((SKETCHES.name, misshapen(model, baseline, at.start_ms), "invalid"))
     expected: dict[Place, list[str]] = {}
     known_ms = np.array([at.start_ms + 5 * WINDOW_MS])
     for place, (topic, payload, reason) in enumerate(corpus):
@@ -117,6 +116,9 @@ def test_poison_in_every_topic(it: World, record_property: Record) -> None:
             at.log.send(labels(model, (name,), known_ms, rng.integers(0, 2, 1)))
             if number % 2 == 0:
                 expected[at.log.put(topic, partition, payload)] = [reason]
+    sketch, home = misshapen(model, baseline, at.start_ms), home_of(model)
+    expected[at.log.put(SKETCHES.name, home, sketch)] = ["invalid"]
+    expected[at.log.put(SKETCHES.name, (home + 1) % PARTITIONS, sketch)] = ["wrong-partition"]
     for topic in (MODELS.name, TRAFFIC.name, DEAD_LETTERS.name):  # skipped, and archived as they are
         at.log.put(topic, 0, b"\xc3\x01 not ours", key=b"poison")
     absurd = [(PREFIX + name, b"9" * 30) for name in ("partition", "offset")]

@@ -147,9 +147,12 @@ class JudgeWorker:
         """Load the registered models of a partition that are not loaded yet: their windows may be due."""
         pipeline = self.partitions[number].pipeline
         for model in self.plans.catalogue.models():
-            mine = partition_of(model.encode(), self.publisher.partitions(SKETCHES.name)) == number
-            if mine and model not in pipeline.models:
+            if self._home(model) == number and model not in pipeline.models:
                 await self._load_model(pipeline, model)
+
+    def _home(self, model: str) -> int:
+        """The partition of sketches that a model's are on."""
+        return partition_of(model.encode(), self.publisher.partitions(SKETCHES.name))
 
     async def _load_model(self, pipeline: JudgePipeline[int], model: str) -> None:
         plan = self.plans.plan(model, "")
@@ -180,6 +183,11 @@ class JudgeWorker:
 
     async def _take_sketch(self, partition: _Partition, incoming: Incoming, sketch: ChunkSketch) -> None:
         pipeline = partition.pipeline
+        if self._home(sketch.key.model) != incoming.partition:
+            # Taken here, the model would be judged twice, the second time by a part of what is known of it.
+            problem = f"model {sketch.key.model!r} belongs on partition {self._home(sketch.key.model)}"
+            await self._reject(incoming, Failure("check", "wrong-partition", problem))
+            return
         if sketch.key.model not in pipeline.models:
             await self.patience.until_done(self.plans.refresh)
             await self._load_model(pipeline, sketch.key.model)
