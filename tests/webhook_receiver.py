@@ -69,8 +69,12 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        return f"http://127.0.0.1:{self.port}/hook"
 
     def wait_for(self, count: int, timeout_s: float = 20.0) -> list[Received]:
         """The first `count` messages; fails if they do not come."""
