@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from driftsonde.adapters.faust_app import Assignment, Positions, create_app, feed, run_worker
 from driftsonde.adapters.inbox import Inbox
-from driftsonde.adapters.lag import LagMeter
+from driftsonde.adapters.lag import INTERVAL_S, LagMeter
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions, HealthServer, announce_ready
 from driftsonde.adapters.settings import Settings
@@ -23,8 +23,6 @@ from driftsonde.adapters.topics import Topic
 
 _log = logging.getLogger(__name__)
 _ASSIGNMENT = "assignment"
-
-LAG_INTERVAL_S = 5.0
 
 T = TypeVar("T")
 
@@ -82,7 +80,7 @@ def serve(
 
         async def measure() -> None:
             while True:
-                await asyncio.sleep(LAG_INTERVAL_S)
+                await asyncio.sleep(INTERVAL_S)
                 try:
                     await asyncio.to_thread(meter.measure, worker.next_offsets())
                 except KafkaException as error:

@@ -8,12 +8,14 @@ from importlib.metadata import version
 
 import click
 from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.dead_letters import DeadLetters
 from driftsonde.adapters.kafka import consumer_config, producer_config
+from driftsonde.adapters.lag import LagMeter
 from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.schema_registry import ConfluentRegistry
@@ -67,8 +69,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
         ready=ready,
         settings=settings.archiver,
     )
+    meter = LagMeter(AdminClient(settings.kafka.librdkafka()), metrics)
+    watch = threading.Thread(
+        target=meter.measure_until, args=(stop, archiver.acknowledged), name="lag", daemon=True
+    )
     with HealthServer(settings.http, registry, live, ready) as server:
         ready.when_clear(lambda: announce_ready(SERVICE, server.port))
+        watch.start()
         try:
             archiver.run(stop)
         except KafkaException as error:

@@ -69,11 +69,16 @@ class Archiver:
         self._paused = False
         self._joined = False
         self._stored: dict[_Partition, int] = {}  # offsets to be committed
+        self._acknowledged: dict[_Partition, int] = {}  # what is committed, of each partition that is ours
         self._commit_at_s = 0.0
         self._expected: dict[_Partition, int] = {}  # next offset of each partition that is ours
         ready.fail("broker", "no partitions assigned yet")
         ready.fail("store", "not asked yet")
         self._metrics.buffer_fill_ratio.labels(buffer="archiver").set(0)
+
+    def acknowledged(self) -> dict[tuple[str, int], int]:
+        """The offset below which each partition is stored and acknowledged. May be called from any thread."""
+        return dict(self._acknowledged)
 
     def run(self, stop: threading.Event) -> None:
         """Raises `KafkaException` when the client can't go on; whoever started the process restarts it."""
@@ -203,11 +208,8 @@ class Archiver:
             self._commit_at_s = now_s + _COMMIT_RETRY_S
             _log.warning("offsets not committed yet", extra={"problem": str(error)})
             return
+        self._acknowledged.update(self._stored)
         self._stored.clear()
-        for entry in offsets:
-            _, high = self._consumer.get_watermark_offsets(entry, cached=True)
-            lag = self._metrics.consumer_lag.labels(topic=entry.topic, partition=entry.partition)
-            lag.set(max(high - entry.offset, 0))
 
     def _note_stored(self, written: Writing) -> None:
         self._stored.update(
@@ -241,6 +243,7 @@ class Archiver:
         for entry in consumer.committed(partitions, timeout=_CALL_TIMEOUT_S):
             # Nothing committed yet: begin where the log begins, whatever it once held.
             self._expected[entry.topic, entry.partition] = max(entry.offset, _UNKNOWN)
+            self._acknowledged[entry.topic, entry.partition] = max(entry.offset, 0)
         self._joined = True
         self._ready.clear("broker")
         _log.info("partitions assigned", extra={"partitions": _names(partitions)})
@@ -274,6 +277,7 @@ class Archiver:
         for partition in gone:
             self._expected.pop(partition, None)
             self._stored.pop(partition, None)
+            self._acknowledged.pop(partition, None)
             self._metrics.consumer_lag.labels(topic=partition[0], partition=partition[1]).set(0)
 
     def _finish(self, deadline_s: float) -> None:
