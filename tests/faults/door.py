@@ -20,7 +20,7 @@ class FaultDoor:
     `fault` decides what becomes of the answers that follow, or of every `every`-th of them:
     refuse (503 in its place), silence, cut (some of it comes), drop (nothing of it comes: what was asked for was done,
     and the client does not know). With "away" nothing reaches the store and connections break. `bytes_per_s` bounds what
-    passes towards the store, and `delay_s` is how much later its answers come.
+    passes towards the store (`passed_bytes` so far), and `delay_s` is how much later its answers come.
     """
 
     target: tuple[str, int]
@@ -29,6 +29,7 @@ class FaultDoor:
     bytes_per_s: float = math.inf
     delay_s: float = 0.0
     struck: int = 0
+    passed_bytes: int = 0
     port: int = field(init=False)
     _answers: int = 0
     _listener: socket.socket = field(init=False)
@@ -73,6 +74,7 @@ class FaultDoor:
                     break
                 with self._pace:  # held while it sleeps: the bound is on all connections together
                     time.sleep(len(data) / self.bytes_per_s)
+                    self.passed_bytes += len(data)
                 store.sendall(data)
         _close(client)
         _close(store)

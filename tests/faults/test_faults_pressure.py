@@ -1,0 +1,102 @@
+"""A store that takes a tenth of what comes in: memory stays flat, the lag grows and is to be seen, and all is caught up
+with once the store is quick again."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from driftsonde.adapters.settings import ArchiverSettings
+from faults.door import fault_door
+from faults.load import Load
+from faults.trials import ALONE
+from faults.world import World, world
+from kafka.jars import missing
+from kafka.launcher import kafka_cluster
+from required import need
+
+pytestmark = [pytest.mark.io]
+
+LAG = "driftsonde_consumer_lag_records"
+GROWTH_MB = 64  # beside the buffers, which are full: what the allocator and the client's own queues take
+
+Record = Callable[[str, object], None]
+
+
+@pytest.mark.parametrize(
+    ("windows", "pause_s"),
+    [
+        pytest.param(24, 1.0, id="short", marks=pytest.mark.timeout(400)),
+        pytest.param(240, 2.0, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(3_000)]),
+    ],
+)
+def test_a_store_at_a_tenth_of_the_load(
+    tmp_path: Path, record_property: Record, windows: int, pause_s: float
+) -> None:
+    need(missing())
+    load = Load(windows=windows, rows=8_000)
+    slow_from, slow_until = windows // 4, windows * 3 // 4
+    with ExitStack() as stack:
+        kafka = stack.enter_context(kafka_cluster())
+        it = stack.enter_context(world(kafka, tmp_path))
+        reached = it.settings.clickhouse
+        door = stack.enter_context(fault_door(reached.host, reached.port))
+        it.settings = replace(
+            it.settings,
+            clickhouse=replace(reached, port=door.port),
+            archiver=ArchiverSettings(batch_mb=1, buffer_mb=2),
+        )
+        it.register(load)
+        it.start(*ALONE)
+        ports = {name: int(it.workers[name].wait_ready(90.0)["port"]) for name in ALONE}
+        before_mb: dict[str, float] = {}
+        most_mb: dict[str, float] = {}
+        lags: list[float] = []
+        began_s = time.monotonic()
+
+        def press(window: int) -> None:
+            time.sleep(pause_s)
+            if window == slow_from:
+                before_mb.update(memory_mb(it))
+                door.bytes_per_s = door.passed_bytes / (time.monotonic() - began_s) / 10
+            elif slow_from < window < slow_until:
+                now_mb = memory_mb(it)
+                most_mb.update({name: max(mb, most_mb.get(name, 0.0)) for name, mb in now_mb.items()})
+                lags.append(metric(ports["archiver-alone"], LAG))
+            elif window == slow_until:
+                door.behave()
+
+        it.send(load, between=press)
+        record_property("recovered_s", it.wait_until_caught_up(load, timeout_s=120))
+        assert it.found(load) == load.expected()
+        assert it.ended() == []
+        growth_mb = {name: round(most_mb[name] - before_mb[name], 1) for name in ALONE}
+        record_property("growth_mb", growth_mb)
+        record_property("lags", lags)
+        assert max(growth_mb.values()) < GROWTH_MB
+        assert lags[-1] > lags[0]
+        assert lags[-1] > load.rows / 40
+        wait_until_zero(lambda: metric(ports["archiver-alone"], LAG))
+
+
+def memory_mb(it: World) -> dict[str, float]:
+    """Resident memory of each worker."""
+    pids = {name: child.process.pid for name, child in it.workers.items()}
+    statuses = {name: Path(f"/proc/{pid}/status").read_text(encoding="utf-8") for name, pid in pids.items()}
+    return {name: int(text.partition("VmRSS:")[2].split()[0]) / 1_024 for name, text in statuses.items()}
+
+
+def metric(port: int, name: str) -> float:
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+
+def wait_until_zero(value: Callable[[], float], timeout_s: float = 30.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while (now := value()) != 0:
+        assert time.monotonic() < deadline_s, f"still {now} after {timeout_s} s"
+        time.sleep(0.5)
