@@ -92,7 +92,10 @@ def test_early_repeated_corrected_and_unknown(it: World, record_property: Record
     it.stop(SKETCHER)
 
 
-@pytest.mark.parametrize(("day", "index_rows"), [(2, 1_000_000), (3, 2 * PARTITIONS * ROWS)])
+@pytest.mark.parametrize(
+    ("day", "index_rows"),
+    [pytest.param(2, 1_000_000, marks=pytest.mark.slow), (3, 2 * PARTITIONS * ROWS)],
+)
 def test_after_the_sketcher_was_killed(it: World, record_property: Record, day: int, index_rows: int) -> None:
     """What it had in memory is joined through the store; with the smaller index, so is what has left it."""
     at = stretch(it, f"forgetful-{day}", day=day)

@@ -30,7 +30,7 @@ Record = Callable[[str, object], None]
 @pytest.mark.parametrize(
     ("windows", "pause_s"),
     [
-        pytest.param(24, 1.0, id="short", marks=pytest.mark.timeout(400)),
+        pytest.param(16, 1.0, id="short", marks=pytest.mark.timeout(400)),
         pytest.param(240, 2.0, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(3_000)]),
     ],
 )

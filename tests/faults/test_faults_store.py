@@ -113,6 +113,7 @@ def test_the_store_itself_is_killed(at: Trials, tmp_path: Path, record_property:
             record_property("recovered_s", at.check())
 
 
+@pytest.mark.slow
 def test_a_full_disk(at: Trials, tmp_path: Path, record_property: Record) -> None:
     need(no_small_disk())
     with store_on_small_disk(tmp_path / "disk", size_mb=64) as small:
@@ -132,6 +133,7 @@ def test_a_full_disk(at: Trials, tmp_path: Path, record_property: Record) -> Non
             record_property("recovered_s", at.check())
 
 
+@pytest.mark.slow
 def test_sigterm_in_the_middle_of_a_flush(at: Trials, record_property: Record) -> None:
     """The store takes half a second to answer, so that each worker has an answer to wait for when it is stopped."""
     with at.workers("sigterm") as door:
