@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec
-from driftsonde.adapters.dead_letters import Failure, SourceMessage, error_headers
+from driftsonde.adapters.dead_letters import PREFIX, Failure, SourceMessage, error_headers
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.archiver.pipeline import Batch, archive, split_by_months
@@ -166,6 +166,14 @@ def test_a_dead_letter_is_named_by_where_its_message_was() -> None:
         1,
         6,
     )
+
+
+@pytest.mark.parametrize(("partition", "offset"), [(b"4294967296", b"1"), (b"1", b"9" * 30), (b"-1", b"1")])
+def test_headers_that_no_column_can_hold_are_not_believed(partition: bytes, offset: bytes) -> None:
+    headers = ((PREFIX + "partition", partition), (PREFIX + "offset", offset), (PREFIX + "topic", b"labels"))
+    batch = archive([SourceMessage("dead-letters", 1, 6, None, b"x", headers)], CODEC)
+    (row,) = table(batch, "dead_letters").to_pylist()
+    assert (row["source_topic"], row["source_partition"], row["source_offset"]) == ("dead-letters", 1, 6)
 
 
 @pytest.mark.parametrize(
