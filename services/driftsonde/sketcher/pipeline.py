@@ -174,6 +174,12 @@ class PartitionPipeline:
         self.waiting.append(message)
         return []
 
+    @property
+    def awaited_ms(self) -> int:
+        """The event time that the predictions have to reach before every waiting label can be joined."""
+        labels = (message.event for message in self.waiting)
+        return max((self._gate_ms(e) for e in labels if isinstance(e, LabelBatch)), default=NO_TIME_MS)
+
     def open_labels(self, most: int) -> list[Message]:
         """The oldest waiting messages, at most so many, for which the predictions have come far enough.
 

@@ -330,19 +330,25 @@ class SketcherWorker:
             self._held[source] = [i for i in held if i.offset >= position.position]
 
     def _send_heartbeats(self) -> None:
-        """Say in the log of a partition that has fallen silent how far event time has come elsewhere."""
+        """Say in the log of a partition that has fallen silent how far event time has come elsewhere; to predictions
+        also how far labels are waiting for it to come, so that the labels of a night are joined before the morning."""
         states = [s for p in self.pipelines.values() for s in (p.predictions, p.labels)]
         newest_ms = max((state.event_time_ms for state in states), default=NO_TIME_MS)
-        now_s = time.monotonic()
+        # Half the tolerance leaves room for the clocks of broker and sketcher to differ.
+        latest_ms = time.time_ns() // 1_000_000 + self.settings.future_tolerance_ms // 2
         for pipeline in self.pipelines.values():
-            for state in (pipeline.predictions, pipeline.labels):
-                idle_s = now_s - self._arrived_s[state.source]
-                behind = state.event_time_ms < newest_ms
-                waiting = state is pipeline.labels and pipeline.waiting
-                if behind and not waiting and idle_s > self.settings.idle_timeout_s:
-                    self._arrived_s[state.source] = now_s
-                    payload = self.codec.encode(Heartbeat(newest_ms))
-                    self.publisher.send(state.source.topic, b"heartbeat", payload, state.source.partition)
+            awaited_ms = max(newest_ms, min(pipeline.awaited_ms, latest_ms))
+            self._heartbeat(pipeline.predictions, awaited_ms)
+            if not pipeline.waiting:
+                self._heartbeat(pipeline.labels, newest_ms)
+
+    def _heartbeat(self, state: ChunkState, event_time_ms: int) -> None:
+        now_s = time.monotonic()
+        idle_s = now_s - self._arrived_s[state.source]
+        if state.event_time_ms < event_time_ms and idle_s > self.settings.idle_timeout_s:
+            self._arrived_s[state.source] = now_s
+            payload = self.codec.encode(Heartbeat(event_time_ms))
+            self.publisher.send(state.source.topic, b"heartbeat", payload, state.source.partition)
 
     def _measure(self) -> None:
         rows = sum(pipeline.index.rows for pipeline in self.pipelines.values())
