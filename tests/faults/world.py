@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from brokers import Broker
@@ -195,8 +195,8 @@ class World:
         """Forget everything that was computed, and keep the raw log: the next workers begin at its beginning."""
         assert not self.workers
         admin = AdminClient(self.settings.kafka.librdkafka())
-        for group in admin.delete_consumer_groups(list(GROUPS)).values():
-            group.result()
+        for group in GROUPS:
+            _delete_group(admin, group)
         derived = (SKETCHES, SIGNALS, DEAD_LETTERS)
         for deletion in admin.delete_topics([topic.name for topic in derived]).values():
             deletion.result()
@@ -217,6 +217,20 @@ def undisturbed_digests(world: World, load: Load) -> dict[str, str]:
     world.start(*alone)
     world.wait_until_caught_up(load, timeout_s=120)
     return world.digests()
+
+
+def _delete_group(admin: AdminClient, group: str) -> None:
+    """Delete a consumer group, once the session of its last killed worker is over."""
+    deadline_s = time.monotonic() + 60
+    while True:
+        try:
+            admin.delete_consumer_groups([group])[group].result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _send(monitor: Monitor, call: Call) -> None:
