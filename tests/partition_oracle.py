@@ -14,7 +14,9 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
-from driftsonde.sketcher.pipeline import Found, Lookup, Message, entries_of
+from driftsonde.sketcher.folding import entries_of
+from driftsonde.sketcher.labels import Found, Lookup
+from driftsonde.sketcher.messages import Message
 from stream_examples import END_MS, STREAMS, Log, plans
 
 PREDICTIONS = Source("predictions", 0)

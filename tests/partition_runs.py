@@ -9,7 +9,9 @@ from driftsonde.core.chunks import ChunkSketch, Progress, SketchKey, Source
 from driftsonde.core.join import PredictionIndex
 from driftsonde.core.sketch import Sketch
 from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
-from driftsonde.sketcher.pipeline import Found, Message, PartitionPipeline, Rejected
+from driftsonde.sketcher.labels import Found
+from driftsonde.sketcher.messages import Message, Rejected
+from driftsonde.sketcher.pipeline import PartitionPipeline
 from partition_oracle import answer
 from stream_examples import Log, plans
 
@@ -109,7 +111,7 @@ def run(
                 received.take(state.repeat() if rng.random() < 0.3 else state.flush())
         else:
             _step_labels(pipeline, log, lookup, received)
-        if done and not pipeline.waiting:
+        if done and not pipeline.waiting.messages:
             break
     if steps is None:
         received.take([*pipeline.predictions.flush(), *pipeline.labels.flush()])

@@ -31,7 +31,7 @@ from driftsonde.core.spec import (
     QualityRule,
     Task,
 )
-from driftsonde.sketcher.pipeline import Message
+from driftsonde.sketcher.messages import Message
 
 SECOND_MS = 1_000
 # All times are whole ticks, so that they often meet a bound exactly.

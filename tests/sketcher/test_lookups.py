@@ -17,8 +17,8 @@ from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.archiver.pipeline import archive
 from driftsonde.core.events import LabelBatch, PredictionBatch, Variant
 from driftsonde.core.join import NO_LABEL_TIME_MS, Entries, Stream
+from driftsonde.sketcher.labels import Found, Lookup
 from driftsonde.sketcher.lookups import NotArchivedYet, look_up
-from driftsonde.sketcher.pipeline import Found, Lookup
 from driftsonde.standalone.store_process import running_store
 from partition_oracle import accepted, answer, event_times
 from stream_examples import END_MS, Log, categorical, numeric, plans, random_log

@@ -19,7 +19,9 @@ from driftsonde.core.events import (
 from driftsonde.core.join import Entries, Stream
 from driftsonde.core.plan import Plan, target_values
 from driftsonde.core.spec import Task
-from driftsonde.sketcher.pipeline import Found, Lookup, Plans, entries_of
+from driftsonde.sketcher.folding import entries_of
+from driftsonde.sketcher.labels import Found, Lookup
+from driftsonde.sketcher.messages import Plans
 
 _PREDICTIONS = """
 SELECT prediction_id, source_partition, source_offset, version, variant, toUnixTimestamp64Milli(timestamp),

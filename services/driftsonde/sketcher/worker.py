@@ -20,8 +20,10 @@ from driftsonde.core.chunks import NO_TIME_MS, ChunkSketch, Progress, Source
 from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
 from driftsonde.core.join import PredictionIndex
 from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
+from driftsonde.sketcher.labels import Found, Lookup
 from driftsonde.sketcher.lookups import NotArchivedYet, look_up
-from driftsonde.sketcher.pipeline import Found, Lookup, Message, PartitionPipeline, Rejected
+from driftsonde.sketcher.messages import Message, Rejected
+from driftsonde.sketcher.pipeline import PartitionPipeline
 
 SERVICE = "sketcher"
 
@@ -337,9 +339,9 @@ class SketcherWorker:
         # Half the tolerance leaves room for the clocks of broker and sketcher to differ.
         latest_ms = time.time_ns() // 1_000_000 + self.settings.future_tolerance_ms // 2
         for pipeline in self.pipelines.values():
-            awaited_ms = max(newest_ms, min(pipeline.awaited_ms, latest_ms))
+            awaited_ms = max(newest_ms, min(pipeline.waiting.awaited_ms, latest_ms))
             self._heartbeat(pipeline.predictions, awaited_ms)
-            if not pipeline.waiting:
+            if not pipeline.waiting.messages:
                 self._heartbeat(pipeline.labels, newest_ms)
 
     def _heartbeat(self, state: ChunkState, event_time_ms: int) -> None:
@@ -356,7 +358,7 @@ class SketcherWorker:
         self.metrics.buffer_fill_ratio.labels("inbox").set(self.inbox.fill_ratio)
         self.metrics.buffer_fill_ratio.labels("finished_chunks").set(len(self._finished) / FINISHED_BOUND)
         for pipeline in self.pipelines.values():
-            tally, pipeline.tally = pipeline.tally, type(pipeline.tally)()
+            tally = pipeline.take_tally()
             self.metrics.late_rows.labels(PREDICTIONS.name).inc(tally.late_rows)
             self.metrics.labels_matched.labels("memory").inc(tally.matched_in_memory)
             self.metrics.labels_matched.labels("store").inc(tally.matched_in_store)

@@ -1,0 +1,54 @@
+"""What the parts of the sketcher's pipeline tell each other: messages, refusals, totals for the metrics."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from driftsonde.core.events import Heartbeat, LabelBatch, PredictionBatch
+from driftsonde.core.join import Stream
+from driftsonde.core.plan import Plan
+
+Plans = Callable[[str, str], Plan | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A decoded message. `recorded_ms` is when the broker took it: a row that is much newer has a wrong clock."""
+
+    offset: int
+    recorded_ms: int
+    event: PredictionBatch | LabelBatch | Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message for the dead letters."""
+
+    topic: str
+    offset: int
+    reason: str
+    explanation: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """Totals of one partition for the metrics, since they were last taken."""
+
+    late_rows: int = 0
+    matched_in_memory: int = 0
+    matched_in_store: int = 0
+    unmatched: int = 0
+    delays_ms: list[int] = field(default_factory=list)
+
+
+def newest_ms(message: Message) -> int:
+    """The largest timestamp in the message."""
+    event = message.event
+    return event.timestamp_ms if isinstance(event, Heartbeat) else int(event.timestamps_ms.max())
+
+
+def plan_of(plans: Plans, stream: Stream) -> Plan:
+    """The plan of a stream that was checked to have one; raises LookupError if it has gone."""
+    plan = plans(stream.model, stream.version)
+    if plan is None:
+        raise LookupError(f"model {stream.model} was checked and has gone")
+    return plan
