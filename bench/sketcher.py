@@ -1,0 +1,93 @@
+"""The sketcher alone: one worker on one core, a topic that is full before it starts, until all of it is folded."""
+
+from dataclasses import replace
+
+from bench.figures import Recorder, Scale, Target
+from bench.stage import Meter, Stage, stage
+from bench.workload import Workload, event_payloads
+
+_CHUNK_MESSAGES = 64
+_TIMEOUT_S = 120.0
+
+# What is folded, and the rows/s that the design asks for.
+_BASE = Workload(messages=0)
+
+
+def cases(scale: Scale) -> list[tuple[str, Workload, Target | None]]:
+    """Each with whole chunks on every partition, since a position moves at the end of a chunk."""
+
+    def sized(workload: Workload, quick_rows: int, full_rows: int) -> Workload:
+        unit = _CHUNK_MESSAGES * workload.partitions
+        chunks = max(1, round(scale.pick(quick_rows, full_rows) / workload.rows / unit))
+        return replace(workload, messages=chunks * unit)
+
+    return [
+        (
+            "20 numeric, messages of 1,000 rows",
+            sized(_BASE, 512_000, 2_560_000),
+            Target(1_000_000),
+        ),
+        (
+            "20 numeric, messages of 100 rows",
+            sized(replace(_BASE, rows=100), 100_000, 800_000),
+            Target(400_000),
+        ),
+        (
+            "200 numeric, messages of 250 rows",
+            sized(replace(_BASE, rows=250, numeric=200), 64_000, 384_000),
+            Target(100_000),
+        ),
+        (
+            "20 categorical, messages of 1,000 rows",
+            sized(replace(_BASE, numeric=0, categorical=20), 256_000, 1_536_000),
+            Target(333_000),
+        ),
+    ]
+
+
+def measure(scale: Scale, recorder: Recorder) -> None:
+    for name, workload, target in cases(scale):
+        with stage(workload.partitions) as here:
+            message_bytes = here.preload_workload(workload)
+            _measure(here, recorder, name, workload, message_bytes, target)
+    events = Workload(messages=scale.pick(4_096, 32_768) // 1_024, rows=1_024)
+    with stage(events.partitions) as here:
+        here.register(events)
+        count, total_bytes = here.preload(event_payloads(events))
+        single = replace(events, messages=count, rows=1)
+        name = "20 numeric, single-row events"
+        _measure(here, recorder, name, single, total_bytes // count, Target(8_000))
+
+
+def _measure(
+    here: Stage, recorder: Recorder, name: str, workload: Workload, message_bytes: int, target: Target | None
+) -> None:
+    elapsed_s, cpu_s, peak = fold_all(here, workload.messages, workers=1)
+    rows = workload.total_rows
+    recorder.add(
+        name,
+        rows / elapsed_s,
+        "rows/s",
+        rows=rows,
+        columns=workload.columns,
+        message_bytes=message_bytes,
+        cpu_s=cpu_s,
+        peak_mb=peak,
+        target=target,
+        note=per_cpu_second(rows, cpu_s),
+    )
+
+
+def per_cpu_second(rows: int, cpu_s: float) -> str:
+    """What a busy machine changes less than the rate."""
+    return f"{rows / cpu_s:,.0f} rows for a second of processor time"
+
+
+def fold_all(here: Stage, messages: int, workers: int) -> tuple[float, float, float]:
+    """(seconds, processor seconds, peak MB) from when the workers have their partitions until all is folded."""
+    children = [here.start("sketcher") for _ in range(workers)]
+    meter = Meter(tuple(child.process.pid for child in children))
+    here.wait_until(lambda: here.positions("sketcher") >= messages, "the sketcher's positions", _TIMEOUT_S)
+    read = meter.read()
+    here.stop()
+    return read
