@@ -21,8 +21,10 @@ from driftsonde.core.statistics.distances import (
     jensen_shannon_divergence,
     kolmogorov_smirnov,
     kolmogorov_smirnov_critical,
+    kolmogorov_smirnov_test,
     kullback_leibler,
     l_infinity,
+    normed_wasserstein_distance,
     population_stability_index,
     population_stability_index_critical,
     total_variation,
@@ -39,6 +41,14 @@ def evidently_index(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
 
 def wasserstein_of_unit_bins(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
     return wasserstein_distance(np.arange(np.asarray(p).size + 1), p, q)
+
+
+def ks_test_statistic(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
+    return kolmogorov_smirnov_test(p, q).statistic
+
+
+def normed_wasserstein_of_unit_bins(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
+    return normed_wasserstein_distance(np.arange(np.asarray(p).size + 1), p, q, 2.0)
 
 
 def chi_square_statistic(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
@@ -59,7 +69,9 @@ ALL: dict[str, Distance] = {
     "total_variation": total_variation,
     "l_infinity": l_infinity,
     "ks": kolmogorov_smirnov,
+    "ks_test": ks_test_statistic,
     "wasserstein": wasserstein_of_unit_bins,
+    "wasserstein_normed": normed_wasserstein_of_unit_bins,
     "chi_square": chi_square_statistic,
     "g": g_statistic,
     "cramers_v": cramers_v,
@@ -73,7 +85,7 @@ AT_MOST_ONE = (
     "ks",
     "cramers_v",
 )
-ORDER_FREE = sorted(set(ALL) - {"ks", "wasserstein"})
+ORDER_FREE = sorted(set(ALL) - {"ks", "ks_test", "wasserstein", "wasserstein_normed"})
 SYMMETRIC = sorted(set(ALL) - {"kl"})
 METRICS = ("js_distance", "hellinger", "total_variation", "l_infinity", "ks", "wasserstein")
 
@@ -122,6 +134,50 @@ def test_ks_agrees_with_scipy_on_the_binned_rows(seed: int) -> None:
     bins = np.arange(p.size)
     rows_p, rows_q = np.repeat(bins, p.astype(int)), np.repeat(bins, q.astype(int))
     assert kolmogorov_smirnov(p, q) == pytest.approx(stats.ks_2samp(rows_p, rows_q).statistic, abs=1e-14)
+
+
+@SEEDS
+def test_ks_p_value_is_scipys_of_the_binned_rows(seed: int) -> None:
+    p, q = random_sides(seed)
+    bins = np.arange(p.size)
+    theirs = stats.ks_2samp(np.repeat(bins, p.astype(int)), np.repeat(bins, q.astype(int)), method="asymp")
+    ours = kolmogorov_smirnov_test(p, q)
+    assert ours.statistic == kolmogorov_smirnov(p, q)
+    assert ours.p_value == pytest.approx(theirs.pvalue, rel=1e-9, abs=1e-300)
+
+
+@SEEDS
+def test_ks_of_the_rows_lies_within_what_the_bins_allow(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, after = rng.normal(0, 1, 300), rng.normal(0.2, 1.3, 200)
+    edges = np.concatenate([[-np.inf], np.quantile(before, np.arange(0.1, 1, 0.1)), [np.inf]])
+    rows = stats.ks_2samp(before, after, method="asymp")
+    bins = kolmogorov_smirnov_test(np.histogram(before, edges)[0], np.histogram(after, edges)[0])
+    assert bins.statistic <= rows.statistic <= bins.statistic_upper
+    assert bins.p_value_lower <= rows.pvalue <= bins.p_value
+
+
+def test_a_sketchs_error_widens_the_ks_p_value_both_ways() -> None:
+    p, q = [400, 300, 300], [300, 300, 400]
+    exact = kolmogorov_smirnov_test(p, q)
+    rough = kolmogorov_smirnov_test(p, q, sketch_error=0.05)
+    assert rough.p_value_lower <= exact.p_value_lower < exact.p_value < 0.001 < rough.p_value
+    assert kolmogorov_smirnov_test(p, q, sketch_error=2.0).p_value == 1
+    assert kolmogorov_smirnov_test([1], [1]).p_value == 1
+    with pytest.raises(ValueError, match="sketch_error"):
+        kolmogorov_smirnov_test(p, q, sketch_error=-0.1)
+
+
+def test_normed_wasserstein_is_in_deviations_and_free_of_the_unit() -> None:
+    edges, p, q = np.array([0.0, 1, 2, 4]), [5, 3, 2], [2, 3, 5]
+    plain = wasserstein_distance(edges, p, q)
+    assert normed_wasserstein_distance(edges, p, q, 2.0) == pytest.approx(plain / 2)
+    assert normed_wasserstein_distance(edges * 60, p, q, 120.0) == pytest.approx(plain / 2)
+    assert normed_wasserstein_distance([3, 4], [7], [9], 0.0) == 0  # a constant column
+    assert normed_wasserstein_distance(edges, p, q, 0.0) == pytest.approx(plain / 0.001)
+    for deviation in (-1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="reference_deviation"):
+            normed_wasserstein_distance(edges, p, q, deviation)
 
 
 @SEEDS

@@ -12,12 +12,14 @@ from driftsonde.core.statistics.intervals import (
     Interval,
     accuracy_interval,
     bias_interval,
+    clopper_pearson,
     f1_interval,
     hanley_mcneil,
     mae_interval,
     normal_mean,
     precision_interval,
     recall_interval,
+    rmse_interval,
     wilson,
 )
 from driftsonde.core.statistics.performance import BinaryOutcomes, RegressionOutcomes, roc_auc
@@ -26,6 +28,17 @@ few = settings(max_examples=50, deadline=None)
 confidences = st.floats(0.01, 0.999)
 rows = st.integers(0, 500)
 outcomes_strategy = st.builds(BinaryOutcomes, tp=rows, fp=rows, tn=rows, fn=rows)
+
+
+@few
+@given(n=st.integers(1, 500), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
+def test_clopper_pearson_equals_scipy(n: int, share: float, confidence: float) -> None:
+    successes = round(n * share)
+    theirs = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    ours = clopper_pearson(successes, n, confidence)
+    assert ours.lower == pytest.approx(theirs.low, rel=1e-6, abs=1e-9)
+    assert ours.upper == pytest.approx(theirs.high, rel=1e-6, abs=1e-9)
+    assert clopper_pearson(0, 0, confidence) == Interval(0.0, 1.0)
 
 
 @few
@@ -131,6 +144,16 @@ def test_regression_intervals_are_those_of_the_rows() -> None:
     assert mae_interval(RegressionOutcomes(2, 1.0, 1.0, 1.0), 0.999).lower == 0
 
 
+def test_rmse_interval_covers_normal_errors_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for errors in rng.normal(0, 3, (1000, 300)):
+        sums = RegressionOutcomes(300, errors.sum(), np.abs(errors).sum(), float(errors @ errors))
+        covered += rmse_interval(sums, 0.9).contains(3.0)
+    assert covered / 1000 == pytest.approx(0.9, abs=0.03)
+    assert rmse_interval(RegressionOutcomes(1, 1.0, 1.0, 1.0), 0.9) == Interval(0.0, math.inf)
+
+
 def test_without_rows_the_interval_is_the_whole_range() -> None:
     assert wilson(0, 0, 0.95) == Interval(0, 1)
     assert hanley_mcneil(math.nan, 0, 9, 0.95) == Interval(0, 1)
@@ -144,6 +167,10 @@ def test_refuses_values_out_of_range() -> None:
         wilson(0, -1, 0.95)
     with pytest.raises(ValueError, match="confidence"):
         wilson(1, 4, 1)
+    with pytest.raises(ValueError, match="successes"):
+        clopper_pearson(5, 4, 0.95)
+    with pytest.raises(ValueError, match="n must"):
+        clopper_pearson(0, -1, 0.95)
     with pytest.raises(ValueError, match="n must"):
         normal_mean(-1, 1, 1, 0.95)
     with pytest.raises(ValueError, match="finite"):

@@ -18,6 +18,7 @@ from driftsonde.core.statistics.performance import (
     class_scores,
     expected_calibration_error,
     multiclass_accuracy,
+    r_squared,
     roc_auc,
 )
 
@@ -180,6 +181,22 @@ def test_regression_metrics_equal_scikit_learn_and_merge(seed: int) -> None:
     assert merged.bias == pytest.approx(error.mean())
     assert merged.mae == pytest.approx(metrics.mean_absolute_error(labels, predictions))
     assert merged.rmse == pytest.approx(metrics.root_mean_squared_error(labels, predictions))
+
+
+@pytest.mark.parametrize("noise", [0.0, 5.0, 60.0])
+def test_r_squared_equals_scikit_learn(noise: float) -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.normal(100, 20, 400)
+    error = rng.normal(0, 1, 400) * noise
+    ours = r_squared(400, float(labels.sum()), float(labels @ labels), float(error @ error))
+    assert ours == pytest.approx(metrics.r2_score(labels, labels + error), abs=1e-9)
+
+
+def test_r_squared_is_undefined_where_the_labels_do_not_vary() -> None:
+    assert math.isnan(r_squared(1, 5.0, 25.0, 1.0))
+    assert math.isnan(r_squared(10, 10 * 0.1, 10 * 0.1**2, 1.0))
+    with pytest.raises(ValueError, match="negative"):
+        r_squared(10, 1.0, 1.0, -1.0)
 
 
 def test_without_rows_every_metric_is_undefined() -> None:

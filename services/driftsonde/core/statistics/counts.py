@@ -50,6 +50,20 @@ def as_count_pair(
     return left, right
 
 
+def as_confusion(confusion: npt.ArrayLike) -> FloatArray:
+    """A confusion matrix, rows = label, columns = prediction, as float64 of shape (K, K), K >= 1; counts or expected
+    counts. ValueError: not square, no class, a negative or non-finite cell.
+
+    >>> as_confusion([[3, 1], [0, 4]]).sum()
+    np.float64(8.0)
+    """
+    cells = np.asarray(confusion, dtype=np.float64)
+    if cells.ndim != 2 or cells.shape[0] != cells.shape[1] or cells.size == 0:
+        raise ValueError(f"confusion must be a square matrix, got shape {cells.shape}")
+    check_cells("confusion", cells)
+    return cells
+
+
 def check_cells(name: str, counts: FloatArray) -> None:
     """ValueError unless every count, of any shape, and their total are finite and no count is negative."""
     with np.errstate(over="ignore", invalid="ignore"):

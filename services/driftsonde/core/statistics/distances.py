@@ -18,6 +18,8 @@ from driftsonde.core.statistics.counts import FloatArray, as_count_pair, check_p
 
 Smoothing = Literal["jeffreys", "evidently"]
 
+_DEVIATION_FLOOR = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class HomogeneityTest:
@@ -176,6 +178,52 @@ def kolmogorov_smirnov_critical(n: float, m: float, alpha: float) -> float:
     return math.sqrt(-math.log(alpha / 2) / 2 * scale)
 
 
+@dataclass(frozen=True, slots=True)
+class KolmogorovSmirnovTest:
+    """`statistic`: D of the bins, `statistic_upper`: the most that D of the rows can be. Both p-values are of the
+    rows' test: it lies between `p_value_lower` and `p_value`, so a rejection by `p_value` holds for the rows too."""
+
+    statistic: float
+    statistic_upper: float
+    p_value: float
+    p_value_lower: float
+
+
+def kolmogorov_smirnov_test(
+    reference: npt.ArrayLike, current: npt.ArrayLike, sketch_error: float = 0.0
+) -> KolmogorovSmirnovTest:
+    """The two-sample test on binned rows, with what the sketch does not know widened into the p-value.
+
+    Inside bin b the rows' F - G lies between F_{b-1} - G_b and F_b - G_{b-1}, so D_bins <= D_rows <= D_upper =
+    max_b max(F_b - G_{b-1}, G_b - F_{b-1}). `sketch_error`: eps_F + eps_G, the most that the cumulative shares
+    themselves are wrong, summed over both sides (0 for exact counts per bin, the rank errors of a quantile sketch);
+    it is taken from D and added to D_upper. p-values: the exact one-sample law at round(n m / (n + m)) rows, as
+    scipy's `ks_2samp(method="asymp")`; conservative for tied rows.
+    ValueError also for a negative sketch_error. Source: Smirnov, Ann. Math. Stat. 19(2), 1948; Simard & L'Ecuyer,
+    J. Stat. Softw. 39(11), 2011 (the law).
+
+    >>> test = kolmogorov_smirnov_test([10, 10, 0], [0, 10, 10])
+    >>> test.statistic, round(test.p_value, 4)
+    (0.5, 0.0078)
+    """
+    if not 0 <= sketch_error < math.inf:
+        raise ValueError(f"sketch_error must be finite and not negative, got {sketch_error}")
+    left, right = as_count_pair("reference", reference, "current", current)
+    n, m = float(left.sum()), float(right.sum())
+    statistic = float(np.abs(_cumulative_difference(left, right)).max())
+    below_left, below_right = np.cumsum(left), np.cumsum(right)
+    highest = (below_left / n - (below_right - right) / m).max()
+    lowest = (below_right / m - (below_left - left) / n).max()
+    upper = min(1.0, max(float(highest), float(lowest), statistic) + sketch_error)
+    size = max(1, round(n * m / (n + m)))
+    return KolmogorovSmirnovTest(
+        statistic,
+        upper,
+        p_value=float(stats.kstwo.sf(max(0.0, statistic - sketch_error), size)),
+        p_value_lower=float(stats.kstwo.sf(upper, size)),
+    )
+
+
 def wasserstein_distance(edges: npt.ArrayLike, p: npt.ArrayLike, q: npt.ArrayLike) -> float:
     """W1 = sum_b |F_b - G_b| dx_b in the column's unit, >= 0; dx_b between the middles of bins b and b + 1.
 
@@ -196,6 +244,24 @@ def wasserstein_distance(edges: npt.ArrayLike, p: npt.ArrayLike, q: npt.ArrayLik
         raise ValueError("edges must be finite and strictly increasing")
     middles = bounds[:-1] / 2 + bounds[1:] / 2
     return float(np.abs(_cumulative_difference(left, right))[:-1] @ np.diff(middles))
+
+
+def normed_wasserstein_distance(
+    edges: npt.ArrayLike, reference: npt.ArrayLike, current: npt.ArrayLike, reference_deviation: float
+) -> float:
+    """W1 / max(s, 0.001), without a unit, >= 0: W1 in standard deviations s of the reference rows.
+
+    `reference_deviation`: s in the column's unit, from the reference's moments, not from its bins. The floor, in the
+    same unit, is Evidently's: it keeps a constant column finite, and makes the number depend on the unit only there.
+    ValueError also for a negative or non-finite deviation. Other arguments and the error: as `wasserstein_distance`.
+    Source: Evidently's "Wasserstein distance (normed)".
+
+    >>> normed_wasserstein_distance([0, 1, 2, 3], [1, 0, 0], [0, 0, 1], reference_deviation=4.0)
+    0.5
+    """
+    if not 0 <= reference_deviation < math.inf:
+        raise ValueError(f"reference_deviation must be finite and not negative, got {reference_deviation}")
+    return wasserstein_distance(edges, reference, current) / max(reference_deviation, _DEVIATION_FLOOR)
 
 
 def chi_square(reference: npt.ArrayLike, current: npt.ArrayLike) -> HomogeneityTest:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from driftsonde.core.statistics.counts import FloatArray, as_count_pair, check_cells
+from driftsonde.core.statistics.counts import FloatArray, as_confusion, as_count_pair
 
 Average = Literal["macro", "micro", "weighted"]
 
@@ -91,7 +91,7 @@ def multiclass_accuracy(confusion: npt.ArrayLike) -> float:
     >>> multiclass_accuracy([[3, 1], [0, 4]])
     0.875
     """
-    cells = _as_confusion(confusion)
+    cells = as_confusion(confusion)
     return _ratio(float(np.trace(cells)), float(cells.sum()))
 
 
@@ -103,7 +103,7 @@ def class_scores(confusion: npt.ArrayLike) -> ClassScores:
     >>> class_scores([[3, 1], [0, 4]]).precision
     array([1. , 0.8])
     """
-    cells = _as_confusion(confusion)
+    cells = as_confusion(confusion)
     hits, labelled, predicted = np.diagonal(cells), cells.sum(axis=1), cells.sum(axis=0)
     return ClassScores(
         support=labelled,
@@ -191,6 +191,26 @@ def expected_calibration_error(
     return _ratio(float(np.abs(hits - score).sum()), float(n.sum()))
 
 
+def r_squared(n: int, sum_label: float, sum_squared_label: float, sum_squared_error: float) -> float:
+    """R2 = 1 - sum e^2 / sum (y - mean y)^2, at most 1; NaN for n < 2 or where the labels do not vary.
+
+    From sums over rows of the label y, y^2 and e^2; digits are lost where |mean y| is many deviations.
+    ValueError: n < 0, a negative sum of squares. Source: scikit-learn's `r2_score`.
+
+    >>> r_squared(4, 10.0, 30.0, 1.0)
+    0.8
+    """
+    if n < 0 or sum_squared_label < 0 or sum_squared_error < 0:
+        raise ValueError("n and the sums of squares must not be negative")
+    if n < 2:
+        return math.nan
+    spread = sum_squared_label - sum_label * (sum_label / n)
+    # Below this the spread is rounding: the labels are constant as far as the sums can say.
+    if spread <= 1e-12 * sum_squared_label:
+        return math.nan
+    return 1 - sum_squared_error / spread
+
+
 @dataclass(frozen=True, slots=True)
 class RegressionOutcomes:
     """Sums over rows of the error e = prediction - label, of |e| and of e^2, in the label's unit. `+` merges.
@@ -252,11 +272,3 @@ def _mean_of_defined(scores: FloatArray, weights: FloatArray) -> float:
     if not weights.any():
         weights = np.ones_like(kept)
     return _ratio(float(kept @ weights), float(weights.sum()))
-
-
-def _as_confusion(confusion: npt.ArrayLike) -> FloatArray:
-    cells = np.asarray(confusion, dtype=np.float64)
-    if cells.ndim != 2 or cells.shape[0] != cells.shape[1] or cells.size == 0:
-        raise ValueError(f"confusion must be a square matrix, got shape {cells.shape}")
-    check_cells("confusion", cells)
-    return cells
