@@ -1,0 +1,127 @@
+"""`driftsonde status`"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.durations import parse_duration_ms
+from driftsonde.commands.errors import BadInput, settings_of_environment, world_failures
+from driftsonde.console.fleet import Episode, Health, VersionState, read_fleet
+
+NEEDS_ATTENTION = 3
+_STYLE = {Health.OK: "green", Health.UNKNOWN: "dim", Health.SILENT: "yellow", Health.ALERT: "bold red"}
+_NONE = "–"
+
+
+@click.command()
+@click.argument("model", default="")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for a program.")
+@click.option("--silent-after", default="1d", show_default=True, help="No judged window for so long: silent.")
+@click.pass_context
+def status(ctx: click.Context, model: str, as_json: bool, silent_after: str) -> None:
+    """Show how every version of every model (or of MODEL) does: drift, performance, what is open.
+
+    Reads DRIFTSONDE_CLICKHOUSE_*. Exit status: 0 all is well, 3 something is open, 2 an unknown model.
+    """
+    try:
+        patience = timedelta(milliseconds=parse_duration_ms(silent_after))
+    except ValueError as error:
+        raise BadInput(f"--silent-after: {error}") from None
+    store = Store(settings_of_environment().clickhouse)
+    with world_failures():
+        versions = read_fleet(store, model)
+    if model and not versions:
+        raise BadInput(
+            f"nothing has been judged of a model {model!r}; `driftsonde status` lists those that are known"
+        )
+    now = datetime.now(UTC)
+    if as_json:
+        click.echo(json.dumps([_plain(version, version.health(now, patience)) for version in versions]))
+    else:
+        _show(versions, now, patience)
+    if any(version.open for version in versions):
+        ctx.exit(NEEDS_ATTENTION)
+
+
+def _show(versions: Sequence[VersionState], now: datetime, patience: timedelta) -> None:
+    console = Console()
+    if not versions:
+        console.print("nothing has been judged yet: is anything sent, and are the services running?")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in (
+        "MODEL",
+        "VERSION",
+        "ROLE",
+        "HEALTH",
+        "WINDOW",
+        "DRIFT",
+        "MOST DRIFTED",
+        "PERFORMANCE",
+        "LABELS",
+    ):
+        table.add_column(title, no_wrap=title != "MOST DRIFTED")
+    for version in versions:
+        health = version.health(now, patience)
+        table.add_row(
+            *(Text(cell) for cell in (version.model, version.version, version.variant)),
+            Text(health, style=_STYLE[health]),
+            *(Text(cell) for cell in _cells(version, now)),
+        )
+    console.print(table)
+    for line in _open_lines([episode for version in versions for episode in version.open], now):
+        console.print(Text(line))
+
+
+def _cells(version: VersionState, now: datetime) -> Iterable[str]:
+    yield f"{_age(now, version.judged_until)} ago" if version.judged_until else _NONE
+    yield f"{version.drifting} of {len(version.psi)}" if version.psi else _NONE
+    worst = version.psi[0] if version.psi else None
+    yield f"{worst.column} {worst.value:.3g} (bar {worst.threshold:.2g})" if worst else _NONE
+    number = version.performance
+    if number is None:
+        yield _NONE
+    else:
+        bar = "" if math.isnan(number.threshold) else f", bar {number.threshold:.3g}"
+        yield f"{number.name} {number.value:.3f} ({number.lower:.3f} to {number.upper:.3f}{bar})"
+    yield _NONE if version.label_coverage is None else f"{version.label_coverage:.0%}"
+
+
+def _open_lines(episodes: Iterable[Episode], now: datetime) -> Iterable[str]:
+    for episode in sorted(episodes, key=lambda e: (e.since, e.episode)):
+        yield f"open for {_age(now, episode.since)}: version {episode.version}, {episode.kind}: {episode.summary}"
+
+
+def _age(now: datetime, then: datetime) -> str:
+    """How long ago, in the largest unit that fits.
+
+    >>> _age(datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+    '24h'
+    """
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size or (unit == "min" and seconds >= size):
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _plain(version: VersionState, health: Health) -> Any:
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(entry) for name, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(entry) for entry in value]
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    return {"health": health.value, "drifting": version.drifting, **plain(asdict(version))}

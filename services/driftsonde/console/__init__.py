@@ -1,0 +1,1 @@
+"""What people look at: the state of the fleet, read from the store."""

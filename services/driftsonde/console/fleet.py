@@ -1,0 +1,168 @@
+"""How every model does at a glance, from what the judge has stored: one row for each version that serves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.core.signals import SignalKind
+
+# The numbers that say how well a model does, the one that is shown first.
+PERFORMANCE = ("accuracy", "rmse")
+
+_SLICES = """
+SELECT model, version, variant,
+       maxIf(window_start, column != '') AS inputs_at, maxIf(window_start, column = '') AS outcomes_at
+FROM metrics
+WHERE segment = '' AND ({model:String} = '' OR model = {model:String})
+GROUP BY model, version, variant
+ORDER BY model, version, variant
+"""
+
+_NUMBERS = """
+SELECT column, metric, window_end, n, value, lower, upper, threshold, breached
+FROM metrics FINAL
+WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
+      AND ((column != '' AND window_start = {inputs_at:DateTime64(3, 'UTC')})
+           OR (column = '' AND window_start = {outcomes_at:DateTime64(3, 'UTC')}))
+ORDER BY column, metric
+"""
+
+# An episode is open until its resolve.
+_EPISODES = """
+SELECT episode, model, version, any(rule), any(segment), min(since), max(window_end), argMax(kind, window_end),
+       argMax(summary, window_end)
+FROM signals FINAL
+WHERE {model:String} = '' OR model = {model:String}
+GROUP BY episode, model, version
+HAVING countIf(kind = {resolve:String}) = 0
+ORDER BY min(since), episode
+"""
+
+
+class Health(StrEnum):
+    """The worst that is known of a version, worst last."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    SILENT = "silent"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Something that is wrong and not over: `kind` is the last that was said about it."""
+
+    episode: str
+    version: str
+    rule: str
+    segment: str
+    since: datetime
+    until: datetime
+    kind: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A metric of the newest judged window; NaN where there is no interval or bar."""
+
+    name: str
+    column: str
+    n: int
+    value: float
+    lower: float
+    upper: float
+    threshold: float
+    breached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """One version in one role. Times are ends of windows, None where none was judged.
+
+    `psi` has one number a column, the largest first.
+    """
+
+    model: str
+    version: str
+    variant: str
+    inputs_until: datetime | None
+    outcomes_until: datetime | None
+    psi: tuple[Number, ...]
+    broken: tuple[Number, ...]
+    performance: Number | None
+    label_coverage: float | None
+    open: tuple[Episode, ...]
+
+    @property
+    def drifting(self) -> int:
+        """Columns that passed their bar."""
+        return sum(number.breached for number in self.psi)
+
+    @property
+    def judged_until(self) -> datetime | None:
+        """The end of the newest judged window."""
+        return max((at for at in (self.inputs_until, self.outcomes_until) if at), default=None)
+
+    def health(self, now: datetime, silent_after: timedelta) -> Health:
+        """What is wrong counts more than silence; nothing judged at all is unknown."""
+        if self.open:
+            return Health.ALERT
+        if self.judged_until is None:
+            return Health.UNKNOWN
+        return Health.SILENT if now - self.judged_until > silent_after else Health.OK
+
+
+def read_fleet(store: Store, model: str = "") -> list[VersionState]:
+    """The newest judged window of every version, or of one model's; raises what `Store` raises."""
+    episodes = read_open_episodes(store, model)
+    return [
+        _version(store, dict(zip(("model", "version", "variant"), key, strict=True)), times, episodes)
+        for *key, inputs_at, outcomes_at in store.query_rows(_SLICES, {"model": model})
+        for times in [{"inputs_at": inputs_at, "outcomes_at": outcomes_at}]
+    ]
+
+
+def read_open_episodes(store: Store, model: str = "") -> Mapping[tuple[str, str], tuple[Episode, ...]]:
+    """By model and version, the oldest first."""
+    rows = store.query_rows(_EPISODES, {"model": model, "resolve": SignalKind.RESOLVE.value})
+    found: dict[tuple[str, str], tuple[Episode, ...]] = {}
+    for episode, name, version, rule, segment, since, until, kind, summary in rows:
+        entry = Episode(episode, version, rule, segment, since, until, kind, summary)
+        found[name, version] = (*found.get((name, version), ()), entry)
+    return found
+
+
+def _version(
+    store: Store,
+    key: Mapping[str, str],
+    times: Mapping[str, datetime],
+    episodes: Mapping[tuple[str, str], tuple[Episode, ...]],
+) -> VersionState:
+    rows = store.query_rows(_NUMBERS, {**key, **times})
+    inputs = [_number(row) for row in rows if row[0]]
+    outcomes = {row[1]: _number(row) for row in rows if not row[0]}
+    coverage = outcomes.get("label_coverage")
+    return VersionState(
+        **key,
+        inputs_until=_newest(rows, of_columns=True),
+        outcomes_until=_newest(rows, of_columns=False),
+        psi=tuple(sorted((n for n in inputs if n.name == "psi"), key=lambda n: (-n.value, n.column))),
+        broken=tuple(n for n in inputs if n.breached and n.name != "psi"),
+        performance=next((outcomes[name] for name in PERFORMANCE if name in outcomes), None),
+        label_coverage=coverage.value if coverage else None,
+        open=episodes.get((key["model"], key["version"]), ()),
+    )
+
+
+def _number(row: Sequence[Any]) -> Number:
+    column, name, _, *rest = row
+    return Number(name, column, *rest)
+
+
+def _newest(rows: Iterable[Sequence[Any]], *, of_columns: bool) -> datetime | None:
+    ends = (row[2].astimezone(UTC) for row in rows if bool(row[0]) is of_columns)
+    return max(ends, default=None)

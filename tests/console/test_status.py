@@ -1,0 +1,103 @@
+"""The fleet as it is read from the store, and as `driftsonde status` shows it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.clickhouse_migrations import apply_migrations
+from driftsonde.adapters.resources import schemas_directory
+from driftsonde.adapters.settings import ClickHouseSettings, Settings, environment
+from driftsonde.cli import main
+from driftsonde.console.fleet import Health, VersionState, read_fleet
+from driftsonde.standalone.store_process import running_store
+from monitored_fleet import DRIFT_FROM, HOUR, HOURS, START, insert_fleet
+
+pytestmark = pytest.mark.io
+
+END = START + HOURS * HOUR
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with running_store(tmp_path_factory.mktemp("store") / "data") as process:
+        store = Store(ClickHouseSettings(process.host, process.port, database="status"))
+        apply_migrations(store, schemas_directory() / "clickhouse")
+        insert_fleet(store)
+        yield store
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def fleet(store: Store) -> dict[tuple[str, str], VersionState]:
+    return {(version.model, version.version): version for version in read_fleet(store)}
+
+
+def test_every_version_is_there_with_its_newest_window(fleet: dict[tuple[str, str], VersionState]) -> None:
+    assert set(fleet) == {("demand", "7"), ("fraud", "1"), ("fraud", "2")}
+    champion, demand = fleet["fraud", "1"], fleet["demand", "7"]
+    assert champion.inputs_until == champion.outcomes_until == END
+    assert champion.psi[0].column == "amount"
+    assert champion.drifting == 1
+    assert champion.performance is not None
+    assert (champion.performance.name, champion.performance.threshold) == ("accuracy", 0.85)
+    assert champion.label_coverage == 0.8
+    assert (demand.inputs_until, demand.outcomes_until, demand.psi) == (None, END, ())
+    assert demand.performance is not None
+    assert demand.performance.value == pytest.approx(4.47)
+
+
+def test_what_is_open_is_of_the_version_that_it_is_about(
+    fleet: dict[tuple[str, str], VersionState],
+) -> None:
+    (episode,) = fleet["fraud", "1"].open
+    assert (episode.kind, episode.rule, episode.since) == ("retrain", "drift", START + DRIFT_FROM * HOUR)
+    assert fleet["fraud", "2"].open == ()
+
+
+def test_health_is_the_worst_that_is_known(fleet: dict[tuple[str, str], VersionState]) -> None:
+    assert fleet["fraud", "1"].health(END + 100 * DAY, DAY) is Health.ALERT
+    assert fleet["fraud", "2"].health(END + DAY, DAY) is Health.OK
+    assert fleet["fraud", "2"].health(END + DAY + HOUR, DAY) is Health.SILENT
+
+
+def test_one_model_alone(store: Store) -> None:
+    assert [version.model for version in read_fleet(store, "demand")] == ["demand"]
+
+
+def test_the_command(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment(Settings(clickhouse=store.settings)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(["status", *arguments])
+        out, err = capsys.readouterr()
+        return stopped.value.code, out + err
+
+    code, text = run()
+    assert code == 3, text
+    (line,) = [line for line in text.splitlines() if line.startswith("fraud") and "champion" in line]
+    assert "alert" in line
+    assert "1 of 3" in line
+    assert "amount" in line
+    assert "version 1, retrain: drift (retrain)" in text
+
+    code, text = run("--json", "demand", "--silent-after", "9999d")
+    assert code == 0
+    (row,) = json.loads(text)
+    assert (row["health"], row["performance"]["name"], row["performance"]["breached"]) == (
+        "ok",
+        "rmse",
+        False,
+    )
+    assert datetime.fromisoformat(row["outcomes_until"]) == END.astimezone(UTC)
+
+    assert run("nobody")[0] == 2
+    assert "--silent-after" in run("--silent-after", "soon")[1]
