@@ -41,7 +41,7 @@ def test_few_rows_say_no_more_than_the_values_do() -> None:
 
 
 def test_rows_that_are_worth_the_same_are_a_point() -> None:
-    value = business_value(np.diag([4, 0]), [[0.1, 1], [1, 1]], 0.9)
+    value = business_value(np.diag([4, 0]), [[0.1, 1.0], [1.0, 1.0]], 0.9)
     assert value.interval.lower == pytest.approx(0.1)
     assert value.interval.upper == pytest.approx(0.1)
 
