@@ -17,7 +17,7 @@ from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.webhook import Sender
 from driftsonde.adapters.wire_control import CONTROL_TYPES
-from driftsonde.controller.app import Controller, run
+from driftsonde.controller.app import Controller, Turn, run
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.journal import Journal, read_whole, rebuild
 from driftsonde.controller.source import GROUP, SignalSource
@@ -75,7 +75,7 @@ def test_what_another_instance_decided_is_known_before_the_first_signal(settings
     source = SignalSource(settings, CODEC, stale.metrics, stop)
     too_long = threading.Timer(20, stop.set)
     too_long.start()
-    run(stale, source, lambda: rebuild(settings, CODEC), stop)
+    run(stale, source, Turn(lambda: rebuild(settings, CODEC), Conditions(), lambda: None), stop)
     too_long.cancel()
     source.close()
     stale.deliveries.stop()

@@ -125,6 +125,7 @@ def create_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=kafka.group_instance_id or None,
         # A worker that was killed is missed after this long; its partitions stand still until then.
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,

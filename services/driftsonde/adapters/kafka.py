@@ -79,13 +79,17 @@ def producer_config(settings: KafkaSettings) -> dict[str, Any]:
 
 def consumer_config(settings: KafkaSettings, group_id: str) -> dict[str, Any]:
     """A consumer that commits only what it is told to, and keeps its partitions through a rebalance."""
+    named = {"group.instance.id": settings.group_instance_id} if settings.group_instance_id else {}
     return settings.librdkafka() | {
         "group.id": group_id,
+        **named,
         "partition.assignment.strategy": "cooperative-sticky",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
-        "session.timeout.ms": 15_000,
+        # A killed member is missed after this long. The shortest that brokers allow; a thread of the client's keeps it up.
+        "session.timeout.ms": 6_000,
+        "heartbeat.interval.ms": 2_000,
         "max.poll.interval.ms": 300_000,
         "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
         "queued.max.messages.kbytes": 16_384,  # a partition; the default of 64 MB is a lot for many partitions

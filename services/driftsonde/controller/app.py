@@ -1,6 +1,6 @@
 """The controller's one writer: signals, people's requests and outcomes go through the state machine one after another.
 
-Decisions are stored by the broker before anything is done about them, and signals are acknowledged last. So whatever
+Of several instances one leads; the others stand by, and know nothing that could be out of date. Decisions are stored by the broker before anything is done about them, and signals are acknowledged last. So whatever
 is decided is done at least once, under the same id, however often the process dies in between.
 """
 
@@ -13,9 +13,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from driftsonde.adapters.metrics import Metrics
+from driftsonde.adapters.service import Conditions
 from driftsonde.controller.delivery import Deliveries, Delivery
 from driftsonde.controller.messages import body_of
-from driftsonde.controller.source import SignalSource
+from driftsonde.controller.problems import Unavailable
+from driftsonde.controller.source import Part, SignalSource
 from driftsonde.core.control.decisions import Action, Decision
 from driftsonde.core.control.inputs import Input, Outcome, Refused, Setting, Tick, Unknown
 from driftsonde.core.control.machine import step
@@ -23,7 +25,9 @@ from driftsonde.core.control.state import Effect, State, effects
 from driftsonde.core.control.traffic import InvalidSplit, Traffic
 from driftsonde.core.signals import Signal
 
+LEAD = "lead"
 MAX_REQUESTS = 100
+STANDING_BY = "another instance leads, or is about to: ask again, or ask that one"
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ class Request:
 
 @dataclass(slots=True)
 class Controller:
-    """`state` may be read from any thread, `submit` called from any; the other methods belong to the one writer.
+    """`current` and `submit` may be called from any thread; the other methods belong to the one writer.
 
     `record` returns once the broker has stored what it is given.
     """
@@ -50,10 +54,17 @@ class Controller:
     now_ms: Callable[[], int]
     sweep_interval_s: float
     state: State = field(default_factory=State)
+    leads: bool = False
     _inbox: "queue.SimpleQueue[Request]" = field(default_factory=queue.SimpleQueue)
     _in_flight: set[str] = field(default_factory=set)
     _full: set[str] = field(default_factory=set)
     _next_sweep_s: float = 0.0
+
+    def current(self) -> State:
+        """The state, of whoever leads. Raises `Unavailable`."""
+        if not self.leads:
+            raise Unavailable(STANDING_BY)
+        return self.state
 
     def submit(self, event: Input) -> "Future[list[Decision]]":
         """Hand an input to the writer. The future raises what `machine.step` raises."""
@@ -62,9 +73,22 @@ class Controller:
         return request.answer
 
     def adopt(self, state: State) -> None:
-        """Go on from a rebuilt state: do what was decided and, as far as the log tells, not yet done."""
-        self.state = state
+        """Lead, from a rebuilt state on: do what was decided and, as far as the log tells, not yet done."""
+        self.state, self.leads = state, True
         self._perform(state.pending())
+
+    def stand_by(self) -> None:
+        """Leave everything to whoever leads: what is not recorded as done is done again there."""
+        self.leads = False
+        self.deliveries.clear()
+        self._in_flight.clear()
+        self._full.clear()
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Turn down what waits in the inbox."""
+        for request in self._requests():
+            request.answer.set_exception(Unavailable(STANDING_BY))
 
     def work(self, signals: Iterable[Signal]) -> None:
         """Take in these signals and all that waits in the inbox; return once the decisions are stored."""
@@ -161,17 +185,42 @@ def _log_fields(decision: Decision) -> dict[str, object]:
     }
 
 
-def run(
-    controller: Controller, source: SignalSource, reload: Callable[[], State], stop: threading.Event
-) -> None:
-    """Work until told to stop. Raises `Stopping` if that comes while a server is away.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How an instance takes its part: `reload` gives the state of the topics, `ready` is told who leads, and `begun` is
+    called once this instance leads or stands by, each time."""
 
-    Whoever had a partition before may have decided something since this process last read the topics (in a rolling
-    update both run for a while): the state is read again before the first signal of a new assignment.
-    """
+    reload: Callable[[], State]
+    ready: Conditions
+    begun: Callable[[], None]
+
+    def take(self, part: Part, controller: Controller, source: SignalSource) -> None:
+        """Whoever led before may have decided something since this process last read the topics: the state is read
+        again before the first signal. Raises `Stopping` and what `SignalSource.read` raises."""
+        _log.info("part in the group", extra={"part": part.name})
+        if controller.leads:
+            controller.stand_by()
+        if part is Part.UNKNOWN:
+            return
+        if part is Part.LEADS:
+            controller.adopt(self.reload())
+            source.read()
+            self.ready.clear(LEAD)
+        else:
+            self.ready.fail(LEAD, STANDING_BY)
+        self.begun()
+
+
+def run(controller: Controller, source: SignalSource, turn: Turn, stop: threading.Event) -> None:
+    """Work until told to stop. Raises `Stopping` if that comes while a server is away, and `KafkaException` where the
+    client can't go on."""
     while not stop.is_set():
         signals, offsets = source.poll()
-        if source.take_assigned():
-            controller.adopt(reload())
-        controller.work(signals)
-        source.commit(offsets)
+        change = source.take_change()
+        if change is not None:
+            turn.take(change, controller, source)
+        elif controller.leads:
+            controller.work(signals)
+            source.commit(offsets)
+        else:
+            controller.refuse()

@@ -85,9 +85,13 @@ class Deliveries:
         self._loop.call_soon_threadsafe(self._enqueue, lanes, delivery)
         return True
 
+    def clear(self) -> None:
+        """Drop everything, and what is under way with it: no outcome comes of it."""
+        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
+
     def stop(self) -> None:
         """End at once. What is under way counts as not delivered, and is sent again after the next start."""
-        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -97,6 +101,14 @@ class Deliveries:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for lanes in self._by_name.values():
+            lanes.lanes.clear()
+            with self._lock:
+                lanes.count = 0
+            self._show_fill(lanes)
+
+    async def _end(self) -> None:
+        await self._cancel()
         await self._client.close()
 
     def _enqueue(self, lanes: _Lanes, delivery: Delivery) -> None:

@@ -1,7 +1,8 @@
-"""Where the controller reads: the topic `signals`, in its consumer group."""
+"""Where the controller reads: the topic `signals`, in its consumer group, of which one member leads."""
 
 import logging
 import threading
+from enum import Enum, auto
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
@@ -11,7 +12,7 @@ from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.kafka import consumer_config, producer_config
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.settings import KafkaSettings
-from driftsonde.controller.journal import Stopping
+from driftsonde.controller.journal import Stopping, patiently
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.signals import Signal
 
@@ -20,11 +21,26 @@ GROUP = "driftsonde-controller"
 BATCH = 100
 POLL_S = 0.05
 
+_LEADERS_PARTITION = 0
+_TIMEOUT_S = 10.0
+
 _log = logging.getLogger(__name__)
 
 
+class Part(Enum):
+    """What this instance is to the group."""
+
+    LEADS = auto()
+    STANDS_BY = auto()
+    UNKNOWN = auto()
+
+
 class SignalSource:
-    """The topic `signals`, as the consumer group of the controller."""
+    """The topic `signals`, as the consumer group of the controller.
+
+    There is one writer of decisions: the member whom the group gives partition 0 leads and reads all partitions; the
+    others read nothing until it is gone.
+    """
 
     def __init__(
         self, settings: KafkaSettings, codec: Codec, metrics: Metrics, stop: threading.Event
@@ -32,18 +48,29 @@ class SignalSource:
         self._codec = codec
         self._stop = stop
         self._metrics = metrics
-        self._consumer = Consumer(consumer_config(settings, GROUP))
-        self._assigned = False
-        self._consumer.subscribe([topics.SIGNALS.name], on_assign=self._on_assign)
+        # Eager: with a cooperative assignment the client refuses other partitions than the group's.
+        config = consumer_config(settings, GROUP) | {"partition.assignment.strategy": "range"}
+        self._consumer = Consumer(config)
+        self._part = Part.UNKNOWN
+        self._changed = False
+        self._consumer.subscribe(
+            [topics.SIGNALS.name],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
         self._dead_letters = DeadLetters(Producer(producer_config(settings)), SERVICE)
 
     def poll(self) -> tuple[list[Signal], list[TopicPartition]]:
-        """Signals that came, and the offsets to commit once they are dealt with."""
+        """Signals that came, and the offsets to commit once they are dealt with. Raises `KafkaException` where the
+        client can't go on: most likely another process has the same group instance id."""
         signals: list[Signal] = []
         offsets: dict[int, int] = {}
         for message in self._consumer.consume(BATCH, timeout=POLL_S):
             error = message.error()
             if error is not None:
+                if error.fatal():
+                    raise KafkaException(error)
                 _log.warning("consumer", extra={"problem": error.str()})
                 continue
             signal = self._decode(message)
@@ -56,23 +83,39 @@ class SignalSource:
         self._show_lag(offsets)
         return signals, [TopicPartition(topics.SIGNALS.name, key, offset) for key, offset in offsets.items()]
 
-    def take_assigned(self) -> bool:
-        """Whether partitions were assigned since this was last asked."""
-        assigned, self._assigned = self._assigned, False
-        return assigned
+    def take_change(self) -> Part | None:
+        """What this instance is now, if the group has said so since this was last asked. What was polled with it is of
+        the time before, and comes again."""
+        changed, self._changed = self._changed, False
+        return self._part if changed else None
+
+    def read(self) -> None:
+        """Read all partitions from where the group has got to: for whoever leads. Raises `Stopping`."""
+        partitions = patiently(self._partitions, self._stop)
+        self._consumer.assign([TopicPartition(topics.SIGNALS.name, number) for number in partitions])
 
     def commit(self, offsets: list[TopicPartition]) -> None:
+        """Raises `KafkaException` where the client can't go on."""
         if not offsets:
             return
         self._dead_letters.flush()
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            # Another instance may have the partition now; it reads the signals again, which changes nothing.
+            if error.args[0].fatal():
+                raise
+            # Another instance may lead now; it reads the signals again, which changes nothing.
             _log.warning("offsets not committed", extra={"problem": str(error)})
 
     def close(self) -> None:
-        self._consumer.close()
+        # Closing can hang where the broker went away at the wrong moment.
+        closing = threading.Thread(target=self._consumer.close, name="close", daemon=True)
+        closing.start()
+        closing.join(_TIMEOUT_S)
+
+    def _partitions(self) -> list[int]:
+        metadata = self._consumer.list_topics(topics.SIGNALS.name, timeout=_TIMEOUT_S)
+        return sorted(metadata.topics[topics.SIGNALS.name].partitions)
 
     def _show_lag(self, offsets: dict[int, int]) -> None:
         for partition, next_offset in offsets.items():
@@ -81,8 +124,13 @@ class SignalSource:
             lag = self._metrics.consumer_lag.labels(topic=topics.SIGNALS.name, partition=partition)
             lag.set(max(0, end - next_offset))
 
-    def _on_assign(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        self._assigned = True
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        leads = any(entry.partition == _LEADERS_PARTITION for entry in partitions)
+        self._part, self._changed = (Part.LEADS if leads else Part.STANDS_BY), True
+        consumer.assign([])  # who leads reads once it knows what was decided
+
+    def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._part, self._changed = Part.UNKNOWN, True
 
     def _decode(self, message: Message) -> Signal | None:
         source = SourceMessage(
