@@ -29,7 +29,6 @@ COMMANDS: Mapping[str, Entry] = {
     "settings": Entry("settings:settings", "List the environment variables of the services."),
     "standalone": Entry("standalone:standalone", "Run everything on this machine, without other servers."),
     "token": Entry("token:token", "Make a token of the controller's API."),
-    "status": Entry("status:status", "Show how every model does."),
     "topics": Entry("topics:topics", "Make the Kafka topics."),
 }
 

@@ -18,20 +18,27 @@ from driftsonde.adapters.specs import baseline_document
 from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.door import Door
+from driftsonde.controller.guard import Guard
 from driftsonde.core.baseline import Baseline, Lineage, NumericReference
+from driftsonde.core.control.access import Person, Role, Token, hash_token
 from driftsonde.core.control.decisions import Decision, Step
 from driftsonde.core.control.inputs import Input
 from driftsonde.core.control.machine import step
 from driftsonde.core.control.state import State, with_traffic
-from driftsonde.core.events import Role
+from driftsonde.core.events import Role as ColumnRole
 from driftsonde.core.signals import SignalKind
 from driftsonde.core.spec import HOUR_MS, Mode, ModelSpec, Task
 
 pytestmark = pytest.mark.io
 
 TOKEN = "t0ken"
+TOKENS = {role: f"token-of-{role}" for role in Role}
+STORED = (
+    Token(Person("ann", Role.ADMIN), hash_token(TOKEN)),
+    *(Token(Person(f"the {role}", role), hash_token(text)) for role, text in TOKENS.items()),
+)
 AMOUNT = NumericReference(
-    "amount", Role.FEATURE, np.array([0.0, 1.0]), np.array([0, 5, 0, 0]), 2.5, 1.5, 0.0, 1.0
+    "amount", ColumnRole.FEATURE, np.array([0.0, 1.0]), np.array([0, 5, 0, 0]), 2.5, 1.5, 0.0, 1.0
 )
 BASELINE = Baseline("fraud", "1", 5, (AMOUNT,), (), None, Lineage("file", "f00d", 0, 1))
 CATALOGUE = Catalogue(
@@ -69,18 +76,21 @@ def desk() -> Desk:
     return Desk()
 
 
-def door(desk: Desk, token: str, ready: Conditions | None = None, timeout_s: float = 10.0) -> Door:
+def door(
+    desk: Desk, tokens: tuple[Token, ...] = STORED, ready: Conditions | None = None, timeout_s: float = 10.0
+) -> Door:
     registry = CollectorRegistry()
     create_metrics(registry, "controller", "0")
+    guard = Guard(lambda: tokens, lambda: desk.now_ms / 1000)
     backend = Backend(
-        lambda: desk.state, lambda: CATALOGUE, desk.submit, ready or Conditions(), registry, token, timeout_s
+        lambda: desk.state, lambda: CATALOGUE, desk.submit, ready or Conditions(), registry, guard, timeout_s
     )
     return Door("127.0.0.1", 0, backend)
 
 
 @pytest.fixture
 def api(desk: Desk) -> Iterator[httpx.Client]:
-    served = door(desk, TOKEN)
+    served = door(desk)
     with httpx.Client(
         base_url=f"http://127.0.0.1:{served.port}",
         headers={"authorization": f"Bearer {TOKEN}"},
@@ -125,33 +135,33 @@ def test_incidents(api: httpx.Client, desk: Desk) -> None:
     listed = ok(api.get("/v1/incidents", params={"model": "fraud", "status": "open", "limit": 1}))
     assert (listed["total"], len(listed["items"])) == (2, 1)
     key = listed["items"][0]["id"]
-    acknowledged = ok(api.post(f"/v1/incidents/{key}/acknowledge", json={"actor": "ann"}))
+    acknowledged = ok(api.post(f"/v1/incidents/{key}/acknowledge", json={}))
     assert (acknowledged["status"], acknowledged["acknowledged_by"]) == ("acknowledged", "ann")
     assert [entry["kind"] for entry in acknowledged["decisions"]] == ["alert", "acknowledge"]
     assert ok(api.get(f"/v1/incidents/{key}")) == acknowledged
     assert ok(api.get("/v1/incidents", params={"status": "open"}))["total"] == 1
     assert ok(api.get("/v1/incidents", params={"model": "credit"}))["total"] == 0
     problem(api.get("/v1/incidents/none"), 404)
-    problem(api.post("/v1/incidents/none/acknowledge", json={"actor": "ann"}), 404)
+    problem(api.post("/v1/incidents/none/acknowledge", json={}), 404)
 
 
 def test_a_proposal_is_approved(api: httpx.Client, desk: Desk) -> None:
     desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
     (listed,) = ok(api.get("/v1/decisions", params={"step": "proposed", "kind": "retrain"}))["items"]
     assert (listed["id"], listed["mode"]) == (proposal.id, "recommend")
-    body = ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={"actor": "ann", "reason": "go"}))
+    body = ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={"reason": "go"}))
     assert (body["step"], body["steps"], body["actor"]) == ("approved", ["proposed", "approved"], "ann")
     assert body["pending"] == ["oncall", "retrain", "oncall"]
     evidence = body["history"][0]["detail"]["signal"]["evidence"][0]
     assert (evidence["statistic"], evidence["value"], evidence["lower"]) == ("psi", 0.7, None)
     assert ok(api.get(f"/v1/decisions/{proposal.id}")) == body
-    assert ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={"actor": "bob"}))["actor"] == "ann"
-    assert "approved" in problem(api.post(f"/v1/decisions/{proposal.id}/reject", json={"actor": "bob"}), 409)
+    assert ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={}))["actor"] == "ann"
+    assert "approved" in problem(api.post(f"/v1/decisions/{proposal.id}/reject", json={}), 409)
 
 
 def test_a_proposal_is_rejected(api: httpx.Client, desk: Desk) -> None:
     desk.state, (proposal,) = after(desk.state, [canary_rollback()], RECOMMEND)
-    body = ok(api.post(f"/v1/decisions/{proposal.id}/reject", json={"actor": "ann", "reason": "planned"}))
+    body = ok(api.post(f"/v1/decisions/{proposal.id}/reject", json={"reason": "planned"}))
     assert (body["step"], body["reason"]) == ("rejected", "planned")
     assert ok(api.get("/v1/traffic/fraud"))["revision"] == 3
 
@@ -159,7 +169,7 @@ def test_a_proposal_is_rejected(api: httpx.Client, desk: Desk) -> None:
 def test_an_answer_that_comes_too_late(api: httpx.Client, desk: Desk) -> None:
     desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
     desk.now_ms += 24 * HOUR_MS
-    assert "expired" in problem(api.post(f"/v1/decisions/{proposal.id}/approve", json={"actor": "ann"}), 409)
+    assert "expired" in problem(api.post(f"/v1/decisions/{proposal.id}/approve", json={}), 409)
     record = desk.state.record(proposal.id)
     assert record is not None
     assert record.last.step is Step.EXPIRED
@@ -167,9 +177,9 @@ def test_an_answer_that_comes_too_late(api: httpx.Client, desk: Desk) -> None:
 
 def test_what_is_not_there_or_wrong_names_the_field(api: httpx.Client) -> None:
     problem(api.get("/v1/decisions/none"), 404)
-    problem(api.post("/v1/decisions/none/approve", json={"actor": "ann"}), 404)
-    assert "actor" in problem(api.post("/v1/decisions/none/approve", json={}), 422)
-    assert "actr" in problem(api.post("/v1/decisions/none/approve", json={"actr": "a", "actor": "a"}), 422)
+    problem(api.post("/v1/decisions/none/approve", json={}), 404)
+    # Who acts is said by the token alone.
+    assert "actor" in problem(api.post("/v1/decisions/none/approve", json={"actor": "ann"}), 422)
     assert "limit" in problem(api.get("/v1/decisions", params={"limit": 0}), 422)
     assert "step" in problem(api.get("/v1/decisions", params={"step": "maybe"}), 422)
     problem(api.get("/v1/nothing"), 404)
@@ -181,15 +191,15 @@ def test_traffic(api: httpx.Client) -> None:
         {"version": "1", "variant": "champion", "weight": 0.8},
         {"version": "2", "variant": "canary", "weight": 0.2},
     ]
-    body = ok(api.put("/v1/traffic/fraud", json={"split": split, "actor": "ann", "reason": "wider"}))
+    body = ok(api.put("/v1/traffic/fraud", json={"split": split, "reason": "wider"}))
     assert (body["split"], body["revision"]) == (split, 4)
-    assert ok(api.put("/v1/traffic/fraud", json={"split": split, "actor": "bob"}))["revision"] == 4
+    assert ok(api.put("/v1/traffic/fraud", json={"split": split}))["revision"] == 4
     assert ok(api.get("/v1/traffic"))["items"] == [body]
     (decision,) = ok(api.get("/v1/decisions", params={"kind": "traffic"}))["items"]
     assert (decision["actor"], decision["id"], decision["version"]) == ("ann", body["decision"], "2")
     wrong = [{"version": "1", "variant": "champion", "weight": 0.8}]
-    assert "sum to 0.8" in problem(api.put("/v1/traffic/fraud", json={"split": wrong, "actor": "ann"}), 422)
-    assert "'none'" in problem(api.put("/v1/traffic/none", json={"split": split, "actor": "ann"}), 404)
+    assert "sum to 0.8" in problem(api.put("/v1/traffic/fraud", json={"split": wrong}), 422)
+    assert "'none'" in problem(api.put("/v1/traffic/none", json={"split": split}), 404)
     problem(api.get("/v1/traffic/credit"), 404)
 
 
@@ -234,8 +244,55 @@ def test_everything_but_the_probes_asks_for_the_token(api: httpx.Client) -> None
                     assert response.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [
+        ("POST", "/v1/incidents/none/acknowledge", Role.OPERATOR),
+        ("POST", "/v1/decisions/none/approve", Role.APPROVER),
+        ("POST", "/v1/decisions/none/reject", Role.APPROVER),
+        ("PUT", "/v1/traffic/fraud", Role.APPROVER),
+    ],
+)
+def test_each_write_needs_its_role(api: httpx.Client, method: str, path: str, needed: Role) -> None:
+    for role, token in TOKENS.items():
+        response = api.request(method, path, headers={"authorization": f"Bearer {token}"}, json={})
+        if role.permits(needed):
+            assert response.status_code in (404, 422), response.text
+        else:
+            assert f"needs the role {needed}" in problem(response, 403)
+
+
+def test_every_write_has_a_role_beyond_reading(api: httpx.Client) -> None:
+    viewer = {"authorization": f"Bearer {TOKENS[Role.VIEWER]}"}
+    for path, methods in ok(api.get("/openapi.json"))["paths"].items():
+        for method in methods.keys() - {"get"}:
+            if path != "/v1/gates/{model}":  # a question, asked by POST
+                problem(api.request(method, path, headers=viewer, json={}), 403)
+
+
+def test_who_asks_too_often_waits_and_others_do_not(api: httpx.Client, desk: Desk) -> None:
+    statuses = [api.get("/v1/gates/fraud").status_code for _ in range(101)]
+    assert statuses == [200] * 100 + [429]
+    refused = api.get("/v1/gates/fraud")
+    assert "20 a second" in problem(refused, 429)
+    assert refused.headers["retry-after"] == "1"
+    viewer = {"authorization": f"Bearer {TOKENS[Role.VIEWER]}"}
+    assert api.get("/v1/gates/fraud", headers=viewer).status_code == 200
+    desk.now_ms += 1_000
+    assert api.get("/v1/gates/fraud").status_code == 200
+
+
+def test_without_tokens_the_actor_is_whoever_is_on_this_machine(desk: Desk) -> None:
+    desk.state, (decision,) = after(desk.state, [signal(SignalKind.ALERT)], RECOMMEND)
+    served = door(desk, ())
+    with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False) as client:
+        answer = ok(client.post(f"/v1/incidents/{decision.incident}/acknowledge"))
+    served.close()
+    assert answer["acknowledged_by"] == "local"
+
+
 def test_without_a_token_only_the_loopbacks_names_are_served(desk: Desk) -> None:
-    served = door(desk, "")
+    served = door(desk, ())
     with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False) as client:
         ok(client.get("/v1/models"))
         assert client.get("/v1/models", headers={"host": "evil.example.com"}).status_code == 400
@@ -247,7 +304,7 @@ def test_a_form_of_another_site_changes_nothing(api: httpx.Client, desk: Desk) -
     desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
     response = api.post(
         f"/v1/decisions/{proposal.id}/approve",
-        content=b'{"actor":"x"}',
+        content=b'{"reason":"x"}',
         headers={"content-type": "text/plain"},
     )
     problem(response, 422)
@@ -255,7 +312,7 @@ def test_a_form_of_another_site_changes_nothing(api: httpx.Client, desk: Desk) -
 
 def test_probes(desk: Desk) -> None:
     ready = Conditions({"broker": "away"})
-    served = door(desk, TOKEN, ready)
+    served = door(desk, ready=ready)
     with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False) as client:
         assert ok(client.get("/healthz"))["ok"] is True
         assert client.get("/readyz").status_code == 503
@@ -268,9 +325,9 @@ def test_probes(desk: Desk) -> None:
 def test_a_writer_that_does_not_answer(desk: Desk) -> None:
     desk.state, (decision,) = after(desk.state, [signal(SignalKind.ALERT)], RECOMMEND)
     desk.answers = False
-    served = door(desk, "", timeout_s=0.05)
+    served = door(desk, (), timeout_s=0.05)
     with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False) as client:
-        response = client.post(f"/v1/incidents/{decision.incident}/acknowledge", json={"actor": "ann"})
+        response = client.post(f"/v1/incidents/{decision.incident}/acknowledge", json={})
     served.close()
     assert "broker" in problem(response, 503)
     assert response.headers["retry-after"] == "5"

@@ -163,7 +163,7 @@ def start(broker: Broker, receiver: Receiver, tmp_path: Path) -> Iterator[Callab
 def test_from_signal_to_handled(broker: Broker, receiver: Receiver, start: Callable[[], Process]) -> None:
     process = start()
     split = [to_plain(share) for share in CANARY_SPLIT]
-    body = {"split": split, "actor": "ann"}
+    body = {"split": split}
     process.wait_until(
         "the canary is set", lambda: process.client.put("/v1/traffic/fraud", json=body).is_success
     )
@@ -265,7 +265,7 @@ def test_a_dead_webhook_holds_up_neither_rollback_nor_consumption(
 
     receiver.answer = answer
     process = start()
-    body = {"split": [to_plain(share) for share in CANARY_SPLIT], "actor": "ann"}
+    body = {"split": [to_plain(share) for share in CANARY_SPLIT]}
     process.wait_until(
         "the canary is set", lambda: process.client.put("/v1/traffic/fraud", json=body).is_success
     )
@@ -284,6 +284,8 @@ def test_a_dead_webhook_holds_up_neither_rollback_nor_consumption(
     ("environ", "problem"),
     [
         ({"DRIFTSONDE_HTTP_BIND": "0.0.0.0"}, "DRIFTSONDE_CONTROLLER_API_TOKEN"),
+        ({"DRIFTSONDE_CONTROLLER_TOKENS_FILE": "empty.toml"}, "empty.toml: tokens: the file has none"),
+        ({"DRIFTSONDE_CONTROLLER_TOKENS_FILE": "none.toml"}, "none.toml"),
         ({"DRIFTSONDE_HTTP_PORT": "many"}, "DRIFTSONDE_HTTP_PORT"),
         ({"DRIFTSONDE_CONTROLLER_WEBHOOKS_FILE": "none.toml"}, "none.toml"),
         ({"DRIFTSONDE_CONTROLLER_WEBHOOKS_FILE": "typo.toml"}, "typo.toml: endpointz: unknown field"),
@@ -293,6 +295,7 @@ def test_a_mistake_in_the_settings_is_one_line_and_status_2(
     tmp_path: Path, environ: dict[str, str], problem: str
 ) -> None:
     (tmp_path / "typo.toml").write_text("endpointz = []\n")
+    (tmp_path / "empty.toml").write_text("")
     run = subprocess.run(
         [sys.executable, "-m", "driftsonde.controller"],
         env=os.environ | environ,

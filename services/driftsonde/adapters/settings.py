@@ -47,11 +47,6 @@ class KafkaSettings:
     sasl_username: str = _setting("", "user name, with a SASL protocol")
     sasl_password: str = _setting("", "password, with a SASL protocol", secret=True)
     ssl_ca: str = _setting("", "file with the certificate authorities to trust; empty: the system's")
-    group_instance_id: str = _setting(
-        "",
-        "a name that this instance keeps when it is restarted, and no other has: then it goes on at once with its "
-        "partitions after a kill, and they wait for it after a stop; empty: none",
-    )
 
     @property
     def uses_sasl(self) -> bool:
@@ -173,7 +168,12 @@ class ArchiverSettings:
 class ControllerSettings:
     sweep_interval_s: float = _setting(5.0, "how often approvals are looked over for expiry", low=0.1)
     webhooks_file: str = _setting("", "TOML file with the webhook endpoints; empty: none")
-    api_token: str = _setting("", "token that the API asks of a caller who changes things", secret=True)
+    api_token: str = _setting("", "a token of the API with the role admin, for a start", secret=True)
+    tokens_file: str = _setting(
+        "",
+        "TOML file with the API's tokens (`driftsonde token new`), read again when it changes; empty: none",
+    )
+    requests_per_s: float = _setting(20.0, "requests a second that one token may make of the API", low=0.1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ import random
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
-from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
 from driftsonde.adapters.avro import Codec
@@ -29,17 +27,20 @@ from driftsonde.adapters.settings import (
 from driftsonde.adapters.webhook import Sender
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD
-from driftsonde.controller.app import Controller, Turn, run
+from driftsonde.controller.app import Controller, run
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.catalogue import CatalogueFollower
 from driftsonde.controller.config import ControllerConfig, InvalidConfig, parse_config
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.door import VERSION, Door
+from driftsonde.controller.guard import Guard
 from driftsonde.controller.journal import Journal, Stopping, patiently, rebuild
 from driftsonde.controller.source import SERVICE, SignalSource
+from driftsonde.controller.tokens import InvalidTokens, Tokens
+from driftsonde.core.control.access import Allowance
 from driftsonde.core.control.inputs import Setting
 
-FAILED, USAGE_ERROR = 1, 2
+USAGE_ERROR = 2
 STARTING = "starting"
 
 _log = logging.getLogger(__name__)
@@ -55,14 +56,21 @@ def main(argv: list[str] | None = None) -> int:
         settings = read_settings(os.environ)
         config = read_config(settings, os.environ)
         check_access(settings)
-    except (InvalidSetting, InvalidConfig, OSError) as error:
+        tokens = read_tokens(settings)
+    except (InvalidSetting, InvalidConfig, InvalidTokens, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
     configure_logging(SERVICE, settings.log.level)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, and some hold a secret
     for name in unknown_variables(os.environ):
         _log.warning("unknown environment variable", extra={"variable": name})
-    return serve(settings, config)
+    return serve(settings, config, tokens)
+
+
+def read_tokens(settings: Settings) -> Tokens:
+    """Raises `InvalidTokens` or OSError."""
+    file = settings.controller.tokens_file
+    return Tokens(settings.controller.api_token, Path(file) if file else None)
 
 
 def read_config(settings: Settings, environ: Mapping[str, str]) -> ControllerConfig:
@@ -78,10 +86,11 @@ def read_config(settings: Settings, environ: Mapping[str, str]) -> ControllerCon
 
 def check_access(settings: Settings) -> None:
     """An API that others can reach asks for a token. Raises `InvalidSetting`."""
-    if not settings.controller.api_token and not is_loopback(settings.http.bind):
+    tokens = settings.controller.api_token or settings.controller.tokens_file
+    if not tokens and not is_loopback(settings.http.bind):
         raise InvalidSetting(
-            f"DRIFTSONDE_CONTROLLER_API_TOKEN: needed, because the API listens on {settings.http.bind} "
-            "and not on the loopback alone"
+            "DRIFTSONDE_CONTROLLER_TOKENS_FILE or DRIFTSONDE_CONTROLLER_API_TOKEN: needed, because the API listens "
+            f"on {settings.http.bind} and not on the loopback alone"
         )
 
 
@@ -94,9 +103,9 @@ def is_loopback(bind: str) -> bool:
         return False
 
 
-def serve(settings: Settings, config: ControllerConfig) -> int:
+def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
     stop = stop_on_signals()
-    ready = Conditions({STARTING: "not a member of the group yet"})
+    ready = Conditions({STARTING: "reading the topics"})
     registry = CollectorRegistry()
     metrics = create_metrics(registry, SERVICE, VERSION)
     codec = Codec(
@@ -120,33 +129,26 @@ def serve(settings: Settings, config: ControllerConfig) -> int:
         sweep_interval_s=settings.controller.sweep_interval_s,
     )
     backend = Backend(
-        state=controller.current,
+        state=lambda: controller.state,
         catalogue=lambda: catalogue.current,
         submit=controller.submit,
         ready=ready,
         registry=registry,
-        token=settings.controller.api_token,
+        guard=Guard(tokens.current, time.monotonic, Allowance(settings.controller.requests_per_s)),
     )
     try:
         door = Door(settings.http.bind, settings.http.port, backend)
     except OSError as error:
         print(f"DRIFTSONDE_HTTP_BIND, DRIFTSONDE_HTTP_PORT: {error}", file=sys.stderr)
         return USAGE_ERROR
-
-    def begun() -> None:
-        if STARTING in ready.problems():
-            ready.clear(STARTING)
-            announce_ready(SERVICE, door.port)
-
     source = SignalSource(settings.kafka, codec, metrics, stop)
     controller.deliveries.start(controller.outcome)
     try:
         patiently(catalogue.start, stop)
-        turn = Turn(partial(patiently, partial(rebuild, settings.kafka, codec), stop), ready, begun)
-        run(controller, source, turn, stop)
-    except KafkaException as error:
-        _log.critical("the Kafka client can't go on", extra={"problem": str(error)})
-        return FAILED
+        controller.adopt(patiently(lambda: rebuild(settings.kafka, codec), stop))
+        ready.clear(STARTING)
+        announce_ready(SERVICE, door.port)
+        run(controller, source, lambda: patiently(lambda: rebuild(settings.kafka, codec), stop), stop)
     except Stopping:
         _log.warning(
             "told to stop while a server was away; what was not stored is read again after the next start"

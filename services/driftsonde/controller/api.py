@@ -3,13 +3,8 @@
 Everything that changes something goes to the one writer and is answered when the broker has stored the decision.
 """
 
-import hmac
-from collections.abc import Callable
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -18,6 +13,7 @@ from driftsonde.controller.backend import Backend, Json
 from driftsonde.controller.routes_decisions import decisions_router, incidents_router
 from driftsonde.controller.routes_models import models_router
 from driftsonde.controller.routes_traffic import gates_router, traffic_router
+from driftsonde.core.control.access import Role
 
 ROUTERS = (models_router, incidents_router, decisions_router, traffic_router, gates_router)
 
@@ -32,25 +28,14 @@ def create_api(backend: Backend, version: str) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    if not backend.token:
+    if not backend.guard.tokens():
         # A web page must not reach an unprotected API through a name that it made point to the loopback.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
-    guard = [Depends(_bearer(backend.token))] if backend.token else []
+    guard = [Depends(backend.guard.needs(Role.VIEWER))]
     app.include_router(_probes(backend))
     for router in ROUTERS:
         app.include_router(router(backend), prefix="/v1", dependencies=guard)
     return app
-
-
-def _bearer(token: str) -> Callable[..., None]:
-    scheme = HTTPBearer(auto_error=False)
-
-    def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
-        given = "" if credentials is None else credentials.credentials
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
-
-    return check
 
 
 def _probes(backend: Backend) -> APIRouter:

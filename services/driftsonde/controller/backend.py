@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.controller import problems
+from driftsonde.controller.guard import Guard
 from driftsonde.core.control.decisions import Decision
 from driftsonde.core.control.inputs import Input
 from driftsonde.core.control.state import State
@@ -25,16 +26,14 @@ Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the API stands on. `token` "" asks for none: only for a service that listens on the loopback alone.
-    timeout_s: how long a change waits for the writer.
-    """
+    """What the API stands on. timeout_s: how long a change waits for the writer."""
 
     state: Callable[[], State]
     catalogue: Callable[[], Catalogue]
     submit: Callable[[Input], "Future[list[Decision]]"]
     ready: Conditions
     registry: CollectorRegistry
-    token: str
+    guard: Guard
     timeout_s: float = 10.0
 
 

@@ -1,9 +1,12 @@
 """What happened and what was decided, and a person's answers: incidents and decisions."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 
 from driftsonde.adapters.wire_control import to_object
-from driftsonde.controller.backend import Backend, Json, Limit, Name, Reason, RequestBody, submit
+from driftsonde.controller.backend import Backend, Json, Limit, Reason, RequestBody, submit
+from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.decisions import Decision, Kind, Step
 from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import Acknowledgement, Approval, Refused, Rejection, Unknown
@@ -11,18 +14,14 @@ from driftsonde.core.control.state import Record, State
 
 
 class Answer(RequestBody):
-    """Who answers, and why."""
+    """Why this answer."""
 
-    actor: Name
     reason: Reason = ""
-
-
-class Acknowledge(RequestBody):
-    actor: Name
 
 
 def incidents_router(backend: Backend) -> APIRouter:
     router = APIRouter(prefix="/incidents", tags=["incidents"])
+    operator = Depends(backend.guard.needs(Role.OPERATOR))
 
     @router.get("")
     def incidents(model: str = "", status: Status | None = None, limit: Limit = 100) -> Json:
@@ -41,8 +40,8 @@ def incidents_router(backend: Backend) -> APIRouter:
         return _incident(backend.state(), incident_id)
 
     @router.post("/{incident_id}/acknowledge")
-    def acknowledge(incident_id: str, body: Acknowledge) -> Json:
-        submit(backend, Acknowledgement(incident_id, body.actor))
+    def acknowledge(incident_id: str, person: Annotated[Person, operator]) -> Json:
+        submit(backend, Acknowledgement(incident_id, person.name))
         return _incident(backend.state(), incident_id)
 
     return router
@@ -60,6 +59,7 @@ def _incident(state: State, incident_id: str) -> Json:
 
 def decisions_router(backend: Backend) -> APIRouter:
     router = APIRouter(prefix="/decisions", tags=["decisions"])
+    approver = Depends(backend.guard.needs(Role.APPROVER))
 
     @router.get("")
     def decisions(
@@ -80,12 +80,12 @@ def decisions_router(backend: Backend) -> APIRouter:
         return _decision(backend.state(), decision_id)
 
     @router.post("/{decision_id}/approve")
-    def approve(decision_id: str, body: Answer) -> Json:
-        return _answer(backend, Approval(decision_id, body.actor, body.reason))
+    def approve(decision_id: str, body: Answer, person: Annotated[Person, approver]) -> Json:
+        return _answer(backend, Approval(decision_id, person.name, body.reason))
 
     @router.post("/{decision_id}/reject")
-    def reject(decision_id: str, body: Answer) -> Json:
-        return _answer(backend, Rejection(decision_id, body.actor, body.reason))
+    def reject(decision_id: str, body: Answer, person: Annotated[Person, approver]) -> Json:
+        return _answer(backend, Rejection(decision_id, person.name, body.reason))
 
     return router
 

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from driftsonde.adapters.wire_control import to_object
 from driftsonde.controller.backend import Backend, Json, Name, Reason, RequestBody, submit
+from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.gate import Gate, gate
 from driftsonde.core.control.inputs import SplitChange, Unknown
 from driftsonde.core.control.traffic import Share
@@ -24,7 +25,6 @@ class SplitRequest(RequestBody):
     """The whole split: exactly one champion; weights sum to 1; a shadow has weight 0."""
 
     split: Annotated[list[ShareRequest], Field(min_length=1, max_length=100)]
-    actor: Name
     reason: Reason = ""
 
 
@@ -38,6 +38,7 @@ class GateCall(BaseModel):
 
 def traffic_router(backend: Backend) -> APIRouter:
     router = APIRouter(prefix="/traffic", tags=["traffic"])
+    approver = Depends(backend.guard.needs(Role.APPROVER))
 
     @router.get("")
     def splits() -> Json:
@@ -52,11 +53,11 @@ def traffic_router(backend: Backend) -> APIRouter:
         return to_object(traffic)
 
     @router.put("/{model}")
-    def set_split(model: Name, body: SplitRequest) -> Json:
+    def set_split(model: Name, body: SplitRequest, person: Annotated[Person, approver]) -> Json:
         if backend.catalogue().spec(model) is None:
             raise Unknown(f"no model {model!r} is registered")
         shares = tuple(Share(share.version, share.variant, share.weight) for share in body.split)
-        submit(backend, SplitChange(model, shares, body.actor, body.reason))
+        submit(backend, SplitChange(model, shares, person.name, body.reason))
         return split(model)
 
     return router

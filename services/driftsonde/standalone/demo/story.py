@@ -294,7 +294,7 @@ class Story:
             20,
             lambda: _known(f"{self.cluster.controller_url}/v1/models/{SPEC.name}"),
         )
-        body = {"split": shares, "actor": "demo", "reason": "the demo's rollout"}
+        body = {"split": shares, "reason": "the demo's rollout"}
         httpx.put(url, json=body, timeout=_HTTP_S).raise_for_status()
         self._wait("the split", 20, lambda: {share.version for share in self.feed.split} == split.keys())
 
