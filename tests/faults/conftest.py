@@ -1,27 +1,18 @@
-"""A cluster of Kafka for each test: the topics have the names of production."""
+"""What the fault tests share: a cluster of Kafka and the results of an undisturbed run are dear."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from faults.world import World, world
+from faults.load import Load
+from faults.trials import Trials, trials
 from kafka.jars import missing
-from kafka.launcher import kafka_cluster
 from required import need
 
 
-@pytest.fixture
-def one_node(tmp_path: Path) -> Iterator[World]:
-    """A world on a single node, without workers."""
+@pytest.fixture(scope="session")
+def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
+    """Trials on a single node; each leaves it serving."""
     need(missing())
-    with kafka_cluster() as kafka, world(kafka, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def three_nodes(tmp_path: Path) -> Iterator[World]:
-    """A world on three nodes, every partition on all of them, without workers."""
-    need(missing())
-    with kafka_cluster(nodes=3) as kafka, world(kafka, tmp_path) as made:
+    with trials(Load(windows=40, rows=1_500), tmp_path_factory.mktemp("trials")) as made:
         yield made

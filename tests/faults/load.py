@@ -21,7 +21,9 @@ START_MS = 1_767_225_600_000  # any time at which a window begins
 COUNTRIES = ("CH", "DE", "FR")
 
 _LATE_WINDOWS = 3  # how much later a late row is sent
-_DRIFTING = range(10, 16)  # windows whose feature has moved and whose predictions are worse
+_DRIFTING = range(
+    10, 16
+)  # of every 30 windows, those whose feature has moved and whose predictions are worse
 _STRANGERS = 20  # labels a window without a prediction
 _REFERENCE_ROWS = 5_000
 
@@ -111,7 +113,7 @@ class Load:
         window = np.repeat(np.arange(self.windows), self.rows)
         inside = np.sort(rng.integers(0, WINDOW_MS, (self.windows, self.rows)), axis=1).ravel()
         times_ms = START_MS + window * WINDOW_MS + inside
-        drifting = np.isin(window, _DRIFTING)
+        drifting = np.isin(window % 30, _DRIFTING)
         x = rng.normal(size=n) + np.where(drifting, 2.0, 0.0)
         countries = rng.integers(0, len(COUNTRIES), n)
         truth = rng.integers(0, 2, n)

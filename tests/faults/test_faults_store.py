@@ -2,7 +2,7 @@
 waits it out, nothing is lost or counted twice, and the results are those of an undisturbed run."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -10,26 +10,16 @@ from pathlib import Path
 import pytest
 
 from driftsonde.standalone.store_process import running_store
-from faults.load import Load
 from faults.small_disk import no_small_disk, store_on_small_disk
-from faults.trials import Trials, trials
+from faults.trials import Trials
 from faults.world import WORKERS
-from kafka.jars import missing
 from required import need
 
 pytestmark = [pytest.mark.io, pytest.mark.timeout(400)]
 
-LOAD = Load(windows=24, rows=1_500)
 PACE_S = 0.4  # a window of events in so many seconds
 
 Record = Callable[[str, object], None]
-
-
-@pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
-    need(missing())
-    with trials(LOAD, tmp_path_factory.mktemp("store-faults")) as made:
-        yield made
 
 
 def test_every_fault_in_turn(at: Trials, record_property: Record) -> None:

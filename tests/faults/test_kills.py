@@ -2,116 +2,116 @@
 
 import random
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from faults.load import Load
-from faults.world import SERVICES, WORKERS, World, undisturbed_digests
+from faults.on_call import on_call
+from faults.trials import Trials, trials
+from faults.world import CONTROLLERS, SERVICES, WORKERS
+from kafka.jars import missing
+from required import need
 
-pytestmark = pytest.mark.io
+pytestmark = [pytest.mark.io, pytest.mark.timeout(900)]
 
-# Far more than it takes: a machine that is busy with other things is not a failure.
-CATCH_UP_S = 300.0
-
-
-def check(world: World, load: Load) -> None:
-    """Caught up, what is stored is what NumPy computes, and an undisturbed run over the same log stores the same."""
-    world.wait_until_caught_up(load, timeout_s=CATCH_UP_S)
-    assert world.found(load) == load.expected()
-    ids = world.signal_ids()
-    assert world.count("SELECT count() FROM signals FINAL") == len(set(ids)) > 0
-    disturbed = world.digests()
-    world.stop_all()
-    assert undisturbed_digests(world, load) == disturbed
+Record = Callable[[str, object], None]
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("windows", "kills"),
-    [
-        pytest.param(40, 6, id="short"),
-        pytest.param(400, 100, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(3_000)]),
-    ],
-)
-def test_killed_workers_lose_and_repeat_nothing(one_node: World, windows: int, kills: int) -> None:
-    load = Load(windows=windows, rows=2_000)
+def kill_workers(at: Trials, kills: int, directory: Path, record_property: Record) -> None:
+    """Of the four services in turn, one of its two workers, at a random moment in a random window."""
     moments = random.Random(11)
-    victims = dict.fromkeys(sorted(moments.sample(range(windows), min(kills, windows))))
-    one_node.register(load)
-    one_node.start(*WORKERS)
-    one_node.wait_ready(*WORKERS)
-
-    def disturb(window: int) -> None:
-        if window in victims:
-            name = f"{SERVICES[len(killed) % len(SERVICES)]}-{moments.choice((1, 2))}"
-            time.sleep(moments.random())
-            one_node.kill(name)
-            one_node.start(name)
-            killed.append(name)
-        time.sleep(0.4)
-
+    victims = set(moments.sample(range(at.load.windows), kills))
     killed: list[str] = []
-    one_node.send(load, between=disturb)
-    assert len(killed) == kills
-    check(one_node, load)
+    with (
+        on_call(directory) as told,
+        at.workers("killed", names=(*WORKERS, *CONTROLLERS), configured=told.told_by),
+    ):
+        it = at.world
+        it.wait_ready(*WORKERS, *CONTROLLERS)
+
+        def disturb(window: int) -> None:
+            if window in victims:
+                services = (*SERVICES, "controller")
+                name = f"{services[len(killed) % len(services)]}-{moments.choice((1, 2))}"
+                time.sleep(moments.random())
+                it.kill(name)
+                it.start(name)
+                killed.append(name)
+            time.sleep(0.4)
+
+        told.receiver.answer = lambda _: (500 if moments.random() < 0.3 else 200, {})
+        at.send(disturb)
+        assert len(killed) == kills
+        record_property("recovered_s", at.check())
+        record_property("repeated_notices", told.check(it.settings.kafka))
+        record_property("notices", len({message.id for message in told.receiver.received}))
+        sent = it.signal_ids()
+        record_property("signals", len(set(sent)))
+        record_property("signals_sent_twice", len(sent) - len(set(sent)))
 
 
-@pytest.mark.timeout(900)
-def test_workers_come_and_go(one_node: World) -> None:
-    load = Load(windows=40, rows=2_000)
-    one_node.register(load)
-    one_node.start(*WORKERS)
-    one_node.wait_ready(*WORKERS)
-    thirds = [f"{service}-3" for service in SERVICES]
-
-    def disturb(window: int) -> None:
-        time.sleep(0.4)
-        if window in (8, 24):
-            one_node.start(*thirds)
-            one_node.wait_ready(*thirds)
-        elif window in (16, 32):
-            for name in thirds:
-                one_node.stop(name)
-
-    one_node.send(load, between=disturb)
-    check(one_node, load)
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_broker_that_restarts(one_node: World, how: str) -> None:
-    load = Load(windows=40, rows=2_000)
-    one_node.register(load)
-    one_node.start(*WORKERS)
-    one_node.wait_ready(*WORKERS)
-
-    def disturb(window: int) -> None:
-        time.sleep(0.2)
-        if window == 15:
-            getattr(one_node.kafka, how)(1)
-            time.sleep(3)
-            one_node.kafka.start(1)
-
-    one_node.send(load, between=disturb)
-    assert one_node.ended() == []
-    check(one_node, load)
+def test_killed_workers_lose_and_repeat_nothing(at: Trials, tmp_path: Path, record_property: Record) -> None:
+    kill_workers(at, 8, tmp_path, record_property)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_one_of_three_brokers_is_lost(three_nodes: World) -> None:
-    load = Load(windows=40, rows=2_000)
-    three_nodes.register(load)
-    three_nodes.start(*WORKERS)
-    three_nodes.wait_ready(*WORKERS)
+@pytest.mark.timeout(5_400)
+def test_two_hundred_kills(tmp_path: Path, record_property: Record) -> None:
+    need(missing())
+    with trials(Load(windows=600, rows=1_500), tmp_path) as at:
+        kill_workers(at, 200, tmp_path, record_property)
 
-    def disturb(window: int) -> None:
-        time.sleep(0.2)
-        if window == 10:
-            three_nodes.kafka.kill(2)
-        elif window == 30:
-            three_nodes.kafka.start(2)
 
-    three_nodes.send(load, between=disturb)
-    assert three_nodes.ended() == []
-    check(three_nodes, load)
+def test_workers_come_and_go(at: Trials, record_property: Record) -> None:
+    thirds = [f"{service}-3" for service in SERVICES]
+    with at.workers("come_and_go"):
+        at.world.wait_ready(*WORKERS)
+
+        def disturb(window: int) -> None:
+            time.sleep(0.4)
+            if window in (8, 24):
+                at.world.start(*thirds)
+                at.world.wait_ready(*thirds)
+            elif window in (16, 32):
+                for name in thirds:
+                    at.world.stop(name)
+
+        at.send(disturb)
+        record_property("recovered_s", at.check())
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_broker_that_restarts(at: Trials, record_property: Record, how: str) -> None:
+    with at.workers(f"broker_{how}"):
+        at.world.wait_ready(*WORKERS)
+
+        def disturb(window: int) -> None:
+            time.sleep(0.2)
+            if window == 15:
+                getattr(at.world.kafka, how)(1)
+                time.sleep(3)
+                at.world.kafka.start(1)
+
+        at.send(disturb)
+        record_property("recovered_s", at.check())
+
+
+@pytest.mark.slow
+def test_one_of_three_brokers_is_lost(tmp_path: Path, record_property: Record) -> None:
+    """Each in turn, and with it the coordinators of the groups."""
+    need(missing())
+    with trials(Load(windows=40, rows=1_500), tmp_path, nodes=3) as at, at.workers("one_lost"):
+        at.world.wait_ready(*WORKERS)
+
+        def disturb(window: int) -> None:
+            time.sleep(0.4)
+            if window in (6, 18, 30):
+                at.world.kafka.kill(1 + window // 12)
+            elif window in (14, 26, 38):
+                at.world.kafka.start(1 + (window - 8) // 12)
+                at.world.kafka.wait_until_up()
+
+        at.send(disturb)
+        record_property("recovered_s", at.check())

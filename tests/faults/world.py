@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -25,7 +26,7 @@ from driftsonde.adapters.settings import (
     SketcherSettings,
     environment,
 )
-from driftsonde.adapters.topics import DEAD_LETTERS, MODELS, SIGNALS, SKETCHES
+from driftsonde.adapters.topics import DEAD_LETTERS, DECISIONS, MODELS, SIGNALS, SKETCHES, TRAFFIC, Topic
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record, version_record
 from driftsonde.client.monitor import Monitor
@@ -38,11 +39,15 @@ from kafka.launcher import KafkaCluster
 
 SERVICES = ("sketcher", "judge", "archiver")
 WORKERS = tuple(f"{service}-{number}" for service in SERVICES for number in (1, 2))
-GROUPS = tuple(f"driftsonde-{service}" for service in SERVICES)
+CONTROLLERS = ("controller-1", "controller-2")
+GROUPS = tuple(f"driftsonde-{service}" for service in (*SERVICES, "controller"))
 PARTITIONS = 12
 
+T = TypeVar("T")
+
 _READY_S = 90.0
-_STOP_S = 30.0
+_STOP_S = 60.0
+_SETTLED_S = 3.0
 
 
 @dataclass(slots=True)
@@ -67,9 +72,9 @@ class World:
             environ = inherited | environment(self.settings)
             self.workers[name] = Child(name, f"driftsonde.{service}", environ, log)
 
-    def wait_ready(self, *names: str) -> None:
-        for name in names:
-            self.workers[name].wait_ready(_READY_S)
+    def wait_ready(self, *names: str) -> dict[str, int]:
+        """The ports on which they tell their metrics."""
+        return {name: int(self.workers[name].wait_ready(_READY_S)["port"]) for name in names}
 
     def kill(self, name: str) -> None:
         """kill -9."""
@@ -139,16 +144,31 @@ class World:
             "labelled": sum(cell.labelled for (segment, _), cell in load.expected().items() if not segment),
         }
         began_s = time.monotonic()
-        while (found := self._progress()) != wanted:
-            if time.monotonic() - began_s > timeout_s:
-                raise AssertionError(f"{found} after {timeout_s:g} s, wanted {wanted}; ended: {self.ended()}")
+        self._wait_for(wanted, self._progress, began_s + timeout_s)
+        self._wait_for(load.expected(), lambda: self.found(load), began_s + timeout_s)
+        return time.monotonic() - began_s
+
+    def wait_for_digests(self, wanted: dict[str, str], timeout_s: float) -> None:
+        """Return once the tables are these. Raises AssertionError."""
+        self._wait_for(wanted, self.digests, time.monotonic() + timeout_s)
+
+    def settled_digests(self) -> dict[str, str]:
+        """The digests, once all signals are archived and nothing has changed for a while."""
+        while self.count("SELECT count() FROM signals FINAL") < len(set(self.signal_ids())):
             time.sleep(0.25)
-        took_s = time.monotonic() - began_s
-        before: dict[str, str] = {}
-        while (now := self.digests()) != before:
-            before = now
-            time.sleep(1.5)
-        return took_s
+        before, since_s = self.digests(), time.monotonic()
+        while time.monotonic() - since_s < _SETTLED_S:
+            time.sleep(0.5)
+            if (now := self.digests()) != before:
+                before, since_s = now, time.monotonic()
+        return before
+
+    def _wait_for(self, wanted: T, found: Callable[[], T], deadline_s: float) -> None:
+        while (now := found()) != wanted:
+            if time.monotonic() > deadline_s:
+                assert self.ended() == []
+                assert now == wanted
+            time.sleep(0.25)
 
     def _progress(self) -> dict[str, int]:
         accuracy = "metric = 'accuracy' AND segment = ''"
@@ -197,17 +217,24 @@ class World:
         admin = AdminClient(self.settings.kafka.librdkafka())
         for group in GROUPS:
             _delete_group(admin, group)
-        derived = (SKETCHES, SIGNALS, DEAD_LETTERS)
-        for deletion in admin.delete_topics([topic.name for topic in derived]).values():
-            deletion.result()
-        while admin.list_topics(timeout=10).topics.keys() & {topic.name for topic in derived}:
-            time.sleep(0.1)
-        ensure_topics(self.settings.kafka, derived, partitions=PARTITIONS)
+        self.empty((SKETCHES, SIGNALS, DECISIONS, TRAFFIC, DEAD_LETTERS))
         self.store.close()
         self.settings = replace(
             self.settings, clickhouse=replace(self.settings.clickhouse, database=database)
         )
         self.store = _database(self.settings.clickhouse)
+
+    def empty(self, topics: Sequence[Topic]) -> None:
+        """Make topics anew."""
+        admin = AdminClient(self.settings.kafka.librdkafka())
+        names = {topic.name for topic in topics}
+        for deletion in admin.delete_topics(sorted(names)).values():
+            deletion.result()
+        while admin.list_topics(timeout=10).topics.keys() & names:
+            time.sleep(0.1)
+        ensure_topics(
+            self.settings.kafka, topics, partitions=PARTITIONS, replication=min(3, len(self.kafka.ports))
+        )
 
 
 def undisturbed_digests(world: World, load: Load) -> dict[str, str]:
@@ -215,8 +242,8 @@ def undisturbed_digests(world: World, load: Load) -> dict[str, str]:
     alone = tuple(f"{service}-alone" for service in SERVICES)
     world.fresh_results("undisturbed")
     world.start(*alone)
-    world.wait_until_caught_up(load, timeout_s=120)
-    return world.digests()
+    world.wait_until_caught_up(load, timeout_s=300)
+    return world.settled_digests()
 
 
 def _delete_group(admin: AdminClient, group: str) -> None:
@@ -226,7 +253,10 @@ def _delete_group(admin: AdminClient, group: str) -> None:
         try:
             admin.delete_consumer_groups([group])[group].result()
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline_s:
+            code = error.args[0].code()
+            if code == KafkaError.GROUP_ID_NOT_FOUND:
+                return
+            if code != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline_s:
                 raise
             time.sleep(0.5)
         else:

@@ -1,0 +1,90 @@
+"""A receiver of webhooks, and what it must have been told, going by the log of decisions."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.settings import ControllerSettings, KafkaSettings, Settings
+from driftsonde.adapters.topics import DECISIONS, SIGNALS
+from driftsonde.adapters.wire_control import CONTROL_TYPES
+from driftsonde.controller.journal import read_whole
+from driftsonde.core.control.decisions import Decision, Kind
+from driftsonde.core.control.making import id_of_decision
+from driftsonde.core.control.state import effects
+from driftsonde.core.signals import Signal
+from faults.door import FaultDoor, fault_door
+from webhook_receiver import SECRET, Received, Receiver
+
+_CODEC = Codec(CONTROL_TYPES)
+_TOLD_S = 120.0
+
+
+@dataclass(slots=True)
+class OnCall:
+    """The one endpoint of the controllers, reached through the door."""
+
+    receiver: Receiver
+    door: FaultDoor
+    directory: Path
+    retry_delays: str = str(["200ms"] * 500).replace("'", '"')
+
+    def told_by(self, settings: Settings) -> Settings:
+        """The settings with which controllers tell this endpoint."""
+        config = self.directory / "webhooks.toml"
+        config.write_text(
+            f'allow_hosts = ["127.0.0.1"]\nretry_delays = {self.retry_delays}\n[[endpoints]]\nname = "oncall"\n'
+            f'url = "http://127.0.0.1:{self.door.port}/hook"\nsecret = "{SECRET}"\n'
+        )
+        controller = ControllerSettings(sweep_interval_s=0.2, webhooks_file=str(config))
+        return replace(settings, controller=controller)
+
+    def check(self, kafka: KafkaSettings) -> int:
+        """Every signal was decided on; every notice that the decisions ask for has come, under one id with one content,
+        and those of an incident in the order of the decisions. Returns how many notices came more than once."""
+        made = decisions(kafka)
+        signals = [
+            event for event in map(_CODEC.decode, read_whole(kafka, SIGNALS)) if isinstance(event, Signal)
+        ]
+        assert {id_of_decision(event) for event in signals} <= {decision.id for decision in made}
+        wanted: dict[str, str] = {}
+        for decision in made:
+            if decision.kind is not Kind.NOTIFY:
+                for effect in effects(decision):
+                    wanted.setdefault(effect.id, decision.incident or decision.model)
+        deadline_s = time.monotonic() + _TOLD_S
+        while wanted.keys() - {entry.id for entry in decisions(kafka) if entry.kind is Kind.NOTIFY}:
+            assert time.monotonic() < deadline_s, "notices that did not come to an end"
+            time.sleep(0.25)
+        received = list(self.receiver.received)
+        first: dict[str, Received] = {}
+        for message in received:
+            message.verify()
+            assert message.raw == first.setdefault(message.id, message).raw
+        assert wanted
+        assert first.keys() == wanted.keys()
+        assert _by_lane(wanted, wanted) == _by_lane(first, wanted)
+        return len(received) - len(first)
+
+
+def decisions(kafka: KafkaSettings) -> list[Decision]:
+    """What the controllers have decided; of each model in order."""
+    read = map(_CODEC.decode, read_whole(kafka, DECISIONS))
+    return [entry for entry in read if isinstance(entry, Decision)]
+
+
+def _by_lane(ids: Mapping[str, object], lanes: Mapping[str, str]) -> dict[str, list[str]]:
+    order: dict[str, list[str]] = {}
+    for name in ids:
+        order.setdefault(lanes[name], []).append(name)
+    return order
+
+
+@contextmanager
+def on_call(directory: Path) -> Iterator[OnCall]:
+    receiver = Receiver()
+    with fault_door("127.0.0.1", receiver.port) as door:
+        yield OnCall(receiver, door, directory)
+    receiver.close()
