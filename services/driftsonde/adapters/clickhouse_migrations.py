@@ -36,16 +36,30 @@ def apply_migrations(store: Store, directory: Path) -> list[str]:
     files = _numbered_files(directory)
     store.create_database()
     store.command(_LEDGER)
+    pending = _pending(store, files)
+    for file in pending:
+        _apply(store, file)
+    return [file.name for file in pending]
+
+
+def pending_migrations(store: Store, directory: Path) -> list[str]:
+    """The names of the migrations that a store has still to get; changes nothing. Raises what `apply_migrations` does,
+    and StoreRejected where there is no database."""
+    ((known,),) = store.query_rows(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
+    )
+    files = _numbered_files(directory)
+    return [file.name for file in (_pending(store, files) if known else files)]
+
+
+def _pending(store: Store, files: list[Path]) -> list[Path]:
     applied: dict[str, str] = dict(store.query_rows("SELECT name, sha256 FROM schema_migrations FINAL"))
     for file in files:
         if applied.get(file.name, _sha256(file)) != _sha256(file):
             raise MigrationError(
                 f"{file.name} was changed after it was applied: put it back, and make the change in a new migration"
             )
-    pending = [file for file in files if file.name not in applied]
-    for file in pending:
-        _apply(store, file)
-    return [file.name for file in pending]
+    return [file for file in files if file.name not in applied]
 
 
 def split_statements(sql: str) -> list[str]:

@@ -1,0 +1,77 @@
+"""`driftsonde tail` on the embedded broker."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import Producer
+
+from control_examples import signal
+from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.kafka import ensure_topics, producer_config
+from driftsonde.adapters.settings import KafkaSettings, Settings, environment
+from driftsonde.adapters.topics import SIGNALS
+from driftsonde.adapters.wire_control import CONTROL_TYPES
+from driftsonde.cli import main
+from driftsonde.core.signals import SignalKind
+
+pytestmark = pytest.mark.io
+
+SENT = [
+    signal(SignalKind.ALERT, model="fraud"),
+    signal(SignalKind.ALERT, model="demand"),
+    signal(SignalKind.RESOLVE, model="fraud", hour=3),
+]
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[KafkaSettings]:
+    cluster = Producer({"test.mock.num.brokers": 1})  # lives as long as this client
+    (broker,) = cluster.list_topics(timeout=10).brokers.values()
+    settings = KafkaSettings(f"{broker.host}:{broker.port}")
+    ensure_topics(settings, [SIGNALS])
+    producer = Producer(producer_config(settings))
+    codec = Codec(CONTROL_TYPES)
+    for event in SENT:
+        producer.produce(SIGNALS.name, key=event.model.encode(), value=codec.encode(event))
+    producer.produce(SIGNALS.name, key=b"fraud", value=b"not ours")
+    assert producer.flush(10) == 0
+    yield settings
+
+
+@pytest.fixture
+def tail(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., list[str]]:
+    for name, value in environment(Settings(kafka=kafka)).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> list[str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(["tail", "--once", *arguments])
+        assert stopped.value.code == 0
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_signals_of_the_last_hours(tail: Callable[..., list[str]]) -> None:
+    lines = tail("--since", "1h")
+    assert len(lines) == 3
+    assert "1970-01-01 01:00:00Z  alert     fraud 1 (champion)  alert of fraud" in lines
+    assert tail() == []
+
+
+def test_one_model_for_a_program(tail: Callable[..., list[str]]) -> None:
+    told = [json.loads(line) for line in tail("fraud", "--since", "1h", "--json")]
+    assert [(entry["kind"], entry["window_end_ms"]) for entry in told] == [
+        ("alert", 3_600_000),
+        ("resolve", 14_400_000),
+    ]
+
+
+def test_a_wrong_duration_is_named(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["tail", "--since", "yesterday"])
+    assert stopped.value.code == 2
+    assert "--since" in capsys.readouterr().err
