@@ -47,6 +47,11 @@ class KafkaSettings:
     sasl_username: str = _setting("", "user name, with a SASL protocol")
     sasl_password: str = _setting("", "password, with a SASL protocol", secret=True)
     ssl_ca: str = _setting("", "file with the certificate authorities to trust; empty: the system's")
+    group_instance_id: str = _setting(
+        "",
+        "a name that this instance keeps when it is restarted, and no other has: then it goes on at once with its "
+        "partitions after a kill, and they wait for it after a stop; empty: none",
+    )
 
     @property
     def uses_sasl(self) -> bool:

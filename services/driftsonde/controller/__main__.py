@@ -8,8 +8,10 @@ import random
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
 from driftsonde.adapters.avro import Codec
@@ -27,7 +29,7 @@ from driftsonde.adapters.settings import (
 from driftsonde.adapters.webhook import Sender
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD
-from driftsonde.controller.app import Controller, run
+from driftsonde.controller.app import Controller, Turn, run
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.catalogue import CatalogueFollower
 from driftsonde.controller.config import ControllerConfig, InvalidConfig, parse_config
@@ -40,7 +42,7 @@ from driftsonde.controller.tokens import InvalidTokens, Tokens
 from driftsonde.core.control.access import Allowance
 from driftsonde.core.control.inputs import Setting
 
-USAGE_ERROR = 2
+FAILED, USAGE_ERROR = 1, 2
 STARTING = "starting"
 
 _log = logging.getLogger(__name__)
@@ -105,7 +107,7 @@ def is_loopback(bind: str) -> bool:
 
 def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
     stop = stop_on_signals()
-    ready = Conditions({STARTING: "reading the topics"})
+    ready = Conditions({STARTING: "not a member of the group yet"})
     registry = CollectorRegistry()
     metrics = create_metrics(registry, SERVICE, VERSION)
     codec = Codec(
@@ -129,7 +131,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
         sweep_interval_s=settings.controller.sweep_interval_s,
     )
     backend = Backend(
-        state=lambda: controller.state,
+        state=controller.current,
         catalogue=lambda: catalogue.current,
         submit=controller.submit,
         ready=ready,
@@ -141,14 +143,21 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
     except OSError as error:
         print(f"DRIFTSONDE_HTTP_BIND, DRIFTSONDE_HTTP_PORT: {error}", file=sys.stderr)
         return USAGE_ERROR
+
+    def begun() -> None:
+        if STARTING in ready.problems():
+            ready.clear(STARTING)
+            announce_ready(SERVICE, door.port)
+
     source = SignalSource(settings.kafka, codec, metrics, stop)
     controller.deliveries.start(controller.outcome)
     try:
         patiently(catalogue.start, stop)
-        controller.adopt(patiently(lambda: rebuild(settings.kafka, codec), stop))
-        ready.clear(STARTING)
-        announce_ready(SERVICE, door.port)
-        run(controller, source, lambda: patiently(lambda: rebuild(settings.kafka, codec), stop), stop)
+        turn = Turn(partial(patiently, partial(rebuild, settings.kafka, codec), stop), ready, begun)
+        run(controller, source, turn, stop)
+    except KafkaException as error:
+        _log.critical("the Kafka client can't go on", extra={"problem": str(error)})
+        return FAILED
     except Stopping:
         _log.warning(
             "told to stop while a server was away; what was not stored is read again after the next start"
