@@ -3,24 +3,33 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
 from driftsonde.adapters.metrics import create_metrics
-from driftsonde.adapters.webhook import Sender, parse_secret
+from driftsonde.adapters.outbound import Sender
+from driftsonde.adapters.webhook import parse_secret
 from driftsonde.controller.app import Controller
-from driftsonde.controller.config import Endpoint
+from driftsonde.controller.config import ControllerConfig
+from driftsonde.controller.config_parts import Endpoint
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.core.control.decisions import Decision, Kind, Step
+from driftsonde.core.control.hours import Hours
 from driftsonde.core.control.inputs import Approval, Unknown
+from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import State, fold, with_traffic
 from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import SignalKind
+from driftsonde.core.spec import HOUR_MS
 from webhook_receiver import SECRET, Received, Receiver
 
 pytestmark = pytest.mark.io
+
+
+EVERYTHING = Route("oncall")
 
 
 @dataclass(slots=True)
@@ -29,25 +38,29 @@ class Desk:
 
     receiver: Receiver
     max_pending: int = 100
+    route: Route = EVERYTHING
+    now_ms: int = NOW_MS
     log: list[Decision | Traffic] = field(default_factory=list)
     controller: Controller = field(init=False)
 
     def __post_init__(self) -> None:
         metrics = create_metrics(CollectorRegistry(), "test", "0")
-        key = parse_secret(SECRET)
+        endpoint = Endpoint("oncall", self.receiver.url, (parse_secret(SECRET),))
+        config = ControllerConfig((endpoint,), (self.route,))
         self.controller = Controller(
-            setting=setting(),
+            setting=setting(routes=config.routes),
+            config=config,
             record=self._record,
             deliveries=Deliveries(
                 sender=lambda: Sender(frozenset({"127.0.0.1"})),
-                endpoints=(Endpoint("oncall", self.receiver.url, (key,)),),
+                endpoints=config.names(),
                 delays_ms=(),
                 randomness=lambda: 0.5,
                 metrics=metrics,
                 max_pending=self.max_pending,
             ),
             metrics=metrics,
-            now_ms=lambda: NOW_MS,
+            now_ms=lambda: self.now_ms,
             sweep_interval_s=0.0,
             state=with_traffic(State(), with_canary()),
         )
@@ -136,3 +149,40 @@ def test_a_request_is_answered_or_raises(receiver: Receiver) -> None:
         wrong.result(0)
     assert [entry.kind for entry in desk.decisions()] == [Kind.ALERT]
     desk.controller.deliveries.stop()
+
+
+def test_outside_its_hours_an_endpoint_is_told_later_in_order(receiver: Receiver) -> None:
+    midnight_ms = NOW_MS - NOW_MS % (24 * HOUR_MS)
+    office = Hours(frozenset(range(7)), 9 * 60, 17 * 60, UTC)
+    desk = Desk(receiver, route=Route("oncall", hours=office), now_ms=midnight_ms + 8 * HOUR_MS)
+    desk.controller.work([signal(SignalKind.ALERT), signal(SignalKind.RESOLVE, hour=1)])
+    desk.controller.work([])
+    assert (len(desk.controller.state.pending()), receiver.received) == (2, [])
+    desk.now_ms = midnight_ms + 9 * HOUR_MS
+    desk.work_until_nothing_is_pending()
+    desk.controller.deliveries.stop()
+    assert [message.body["type"] for message in receiver.received] == [
+        "incident.opened",
+        "incident.resolved",
+    ]
+
+
+def test_a_digest_comes_once_when_its_period_is_over(receiver: Receiver) -> None:
+    start_ms = NOW_MS - NOW_MS % HOUR_MS
+    desk = Desk(receiver, route=Route("oncall", digest_ms=HOUR_MS), now_ms=start_ms)
+    desk.controller.work([signal(SignalKind.ALERT, f"e{number}") for number in range(3)])
+    desk.now_ms = start_ms + HOUR_MS - 1
+    desk.controller.work([])
+    assert (len(desk.controller.state.pending()), receiver.received) == (3, [])
+    desk.now_ms = start_ms + HOUR_MS
+    desk.controller.work([signal(SignalKind.ALERT, "next")])
+    for _ in range(500):
+        desk.controller.work([])
+        if len(desk.controller.state.pending()) == 1:
+            break
+        threading.Event().wait(0.02)
+    desk.controller.deliveries.stop()
+    (message,) = receiver.received
+    message.verify()
+    assert (message.body["type"], message.body["data"]["total"]) == ("digest", 3)
+    assert [entry.detail.attempts for entry in desk.decisions() if entry.kind is Kind.NOTIFY] == [1, 1, 1]

@@ -2,7 +2,8 @@ import base64
 
 import pytest
 
-from driftsonde.controller.config import ControllerConfig, InvalidConfig, parse_config
+from driftsonde.controller.config import ControllerConfig, parse_config
+from driftsonde.controller.config_parts import InvalidConfig
 from driftsonde.core.control.decisions import Kind
 from driftsonde.core.control.retry import ONCALL_DELAYS_MS
 from driftsonde.core.control.routing import Route

@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from control_examples import after, setting, signal
 from driftsonde.adapters.metrics import create_metrics
-from driftsonde.adapters.webhook import Sender, parse_secret
-from driftsonde.controller.config import Endpoint
-from driftsonde.controller.delivery import Deliveries, Delivery
-from driftsonde.core.control.inputs import Outcome
-from driftsonde.core.control.retry import Answer
+from driftsonde.adapters.outbound import Reply, Request, Sender
+from driftsonde.adapters.talk import Pause, Started, Talk, ask, only
+from driftsonde.adapters.webhook import parse_secret
+from driftsonde.controller.delivery import REPLACED, Deliveries, Delivery
+from driftsonde.core.control.inputs import Begun, Outcome
 from driftsonde.core.control.state import Effect, State
 from driftsonde.core.signals import SignalKind
 from webhook_receiver import SECRET, Answering, Received, Receiver
@@ -38,6 +38,7 @@ class Run:
     timeout_s: float = 5.0
     sender: type[Sender] = Sender
     outcomes: list[Outcome] = field(default_factory=list)
+    begun: list[Begun] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     _came: threading.Condition = field(default_factory=threading.Condition)
     deliveries: Deliveries = field(init=False)
@@ -45,7 +46,7 @@ class Run:
     def __post_init__(self) -> None:
         self.deliveries = Deliveries(
             sender=lambda: self.sender(self.allow, total_timeout_s=self.timeout_s),
-            endpoints=(Endpoint("oncall", self.receiver.url, (parse_secret(SECRET),)),),
+            endpoints=("oncall",),
             delays_ms=self.delays_ms,
             randomness=lambda: 0.5,
             metrics=create_metrics(self.registry, "test", "0"),
@@ -56,14 +57,20 @@ class Run:
         self.deliveries.start(self._note)
         return self
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, news: Outcome | Begun) -> None:
         with self._came:
-            self.outcomes.append(outcome)
+            if isinstance(news, Begun):
+                self.begun.append(news)
+            else:
+                self.outcomes.append(news)
             self._came.notify_all()
 
     def offer(self, number: int, lane: str = "") -> bool:
+        request = Request(
+            self.receiver.url, b'{"n":%d}' % number, keys=(parse_secret(SECRET),), id=f"id{number}"
+        )
         return self.deliveries.offer(
-            "oncall", Delivery(effect(number), lane or f"lane{number}", b'{"n":%d}' % number)
+            "oncall", Delivery((effect(number),), lane or f"lane{number}", only(request))
         )
 
     def wait(self, count: int) -> list[Outcome]:
@@ -211,10 +218,10 @@ def test_the_inside_is_refused_at_the_time_of_sending(receiver: Receiver) -> Non
 
 def test_a_defect_costs_one_message_and_not_the_lane(receiver: Receiver) -> None:
     class Defective(Sender):
-        async def send(self, url_text: str, keys: tuple[bytes, ...], message_id: str, body: bytes) -> Answer:
-            if message_id == "id1":
+        async def send(self, request: Request) -> Reply:
+            if request.id == "id1":
                 raise KeyError("defect")
-            return await Sender.send(self, url_text, keys, message_id, body)
+            return await Sender.send(self, request)
 
     run = Run(receiver, sender=Defective).start()
     run.offer(1, "a")
@@ -232,3 +239,51 @@ def test_nobody_listens(receiver: Receiver) -> None:
     (outcome,) = run.wait(1)
     run.deliveries.stop()
     assert "after 2 tries" in outcome.problem
+
+
+def talk_of(url: str, pause_ms: int = 1) -> Talk:
+    """Ask for something, say that it runs, wait, ask until it is over."""
+    reply = yield from ask(Request(url, b'{"n":1}', accept=frozenset({409}), read=True))
+    yield Started(f"run after {reply.status}")
+    while True:
+        yield Pause(pause_ms)
+        reply = yield from ask(Request(url, b'{"n":2}', accept=frozenset({404})))
+        if reply.status == 404:
+            return "it is gone"
+
+
+def test_a_talk_goes_on_until_it_returns_what_is_wrong(receiver: Receiver) -> None:
+    receiver.answer = statuses(500, 409, 200, 503, 200, 404)
+    run = Run(receiver).start()
+    run.deliveries.offer("oncall", Delivery((effect(1), effect(2)), "a", talk_of(receiver.url)))
+    first, second = run.wait(2)
+    run.deliveries.stop()
+    assert (first.problem, first.attempts, second.problem) == ("it is gone", 6, "it is gone")
+    assert [(news.effect.id, news.run) for news in run.begun] == [
+        ("id1", "run after 409"),
+        ("id2", "run after 409"),
+    ]
+
+
+def test_a_talk_that_never_ends_is_left(receiver: Receiver) -> None:
+    run = Run(receiver).start()
+    run.deliveries.offer(
+        "oncall", Delivery((effect(1),), "a", talk_of(receiver.url, pause_ms=20), within_s=0.3)
+    )
+    (outcome,) = run.wait(1)
+    run.deliveries.stop()
+    assert outcome.problem == "not at its end after 0.3 s"
+    assert outcome.attempts > 1
+
+
+def test_a_newer_one_takes_the_place_of_one_that_waits_to_be_tried_again(receiver: Receiver) -> None:
+    receiver.answer = statuses(500, 200)
+    run = Run(receiver, delays_ms=(60_000,)).start()
+    for number in (1, 2):
+        request = Request(receiver.url, b'{"n":%d}' % number)
+        run.deliveries.offer("oncall", Delivery((effect(number),), "fraud", only(request), newest_only=True))
+        receiver.wait_for(number)
+    first, second = run.wait(2)
+    run.deliveries.stop()
+    assert (first.problem, second.problem) == (REPLACED, "")
+    assert (run.counted("replaced"), run.counted("failed")) == (1, 0)

@@ -13,11 +13,12 @@ from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.kafka import consumer_config, ensure_topics, producer_config
 from driftsonde.adapters.metrics import create_metrics
+from driftsonde.adapters.outbound import Sender
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import KafkaSettings
-from driftsonde.adapters.webhook import Sender
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.controller.app import Controller, Turn, run
+from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.journal import Journal, read_whole, rebuild
 from driftsonde.controller.source import GROUP, SignalSource
@@ -47,7 +48,7 @@ def controller(
 ) -> Controller:
     metrics = create_metrics(registry, "controller", "0")
     deliveries = Deliveries(lambda: Sender(frozenset()), (), (), lambda: 0.5, metrics)
-    return Controller(QUIET, record, deliveries, metrics, lambda: NOW_MS, 60.0)
+    return Controller(QUIET, ControllerConfig(), record, deliveries, metrics, lambda: NOW_MS, 60.0)
 
 
 def test_what_another_instance_decided_is_known_before_the_first_signal(settings: KafkaSettings) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from driftsonde.adapters.webhook import Sender, parse_secret
+from driftsonde.adapters.outbound import Request, Sender
+from driftsonde.adapters.webhook import parse_secret
 from driftsonde.core.control.retry import Answer
 from webhook_receiver import SECRET
 
@@ -75,7 +76,8 @@ def send(server: Server, host: str) -> Answer:
         trusting = ssl.create_default_context(cafile=str(server.certificate))
         sender = Sender(frozenset({host}), lookup=lookup, verify=trusting)
         try:
-            return await sender.send(f"https://{host}:{server.port}/", (parse_secret(SECRET),), "m1", b"{}")
+            url = f"https://{host}:{server.port}/"
+            return (await sender.send(Request(url, b"{}", keys=(parse_secret(SECRET),), id="m1"))).answer
         finally:
             await sender.close()
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from driftsonde.adapters.specs import InvalidSpec, spec_from_toml
-from driftsonde.controller.config import InvalidConfig, parse_config
+from driftsonde.controller.config import parse_config
+from driftsonde.controller.config_parts import InvalidConfig
 from driftsonde.core.spec import Mode, Task
 
 TOP = Path(__file__).parents[2]

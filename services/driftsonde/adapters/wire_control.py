@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from driftsonde.adapters.avro import Record, RecordType
-from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Step
+from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Severity, Step
 from driftsonde.core.control.traffic import InvalidSplit, Share, Traffic, validate_split
 from driftsonde.core.events import InvalidEvent, Variant
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
@@ -57,8 +57,10 @@ def detail_from_json(text: str) -> Detail:
             signal=signal_from_record(plain["signal"]) if "signal" in plain else None,
             action=Action(plain.get("action", "")),
             traffic=traffic_from_record(plain["traffic"]) if "traffic" in plain else None,
+            severity=Severity(plain.get("severity", Severity.INFO)),
             recipients=tuple(plain.get("recipients", ())),
             expires_ms=plain.get("expires_ms", 0),
+            run=plain.get("run", ""),
             parent=plain.get("parent", ""),
             parent_step=plain.get("parent_step", ""),
             target=plain.get("target", ""),

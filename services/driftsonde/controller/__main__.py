@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
+from driftsonde.adapters.outbound import Sender, trusting
 from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.service import Conditions, announce_ready, stop_on_signals
 from driftsonde.adapters.settings import (
@@ -26,13 +27,13 @@ from driftsonde.adapters.settings import (
     settings_table,
     unknown_variables,
 )
-from driftsonde.adapters.webhook import Sender
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD
 from driftsonde.controller.app import Controller, Turn, run
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.catalogue import CatalogueFollower
-from driftsonde.controller.config import ControllerConfig, InvalidConfig, parse_config
+from driftsonde.controller.config import ControllerConfig, parse_config
+from driftsonde.controller.config_parts import InvalidConfig
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.door import VERSION, Door
 from driftsonde.controller.guard import Guard
@@ -117,11 +118,12 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
     catalogue = CatalogueFollower(settings.kafka, codec)
     journal = Journal(settings.kafka, codec, stop, ready)
     controller = Controller(
-        setting=Setting(catalogue.governance, config.routes, config.retrain is not None),
+        setting=Setting(catalogue.governance, config.routes, config.retrain is not None, config.severities),
+        config=config,
         record=journal.record,
         deliveries=Deliveries(
-            sender=lambda: Sender(config.allow_hosts),
-            endpoints=(*config.endpoints, *((config.retrain,) if config.retrain else ())),
+            sender=lambda: Sender(config.allow_hosts, verify=trusting(config.ca_file)),
+            endpoints=config.names(),
             delays_ms=config.delays_ms,
             randomness=random.random,
             metrics=metrics,

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions
+from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.delivery import Deliveries, Delivery
-from driftsonde.controller.messages import body_of
+from driftsonde.controller.outbox import delivery_of, digest_of
 from driftsonde.controller.problems import Unavailable
 from driftsonde.controller.source import Part, SignalSource
 from driftsonde.core.control.decisions import Action, Decision
-from driftsonde.core.control.inputs import Input, Outcome, Refused, Setting, Tick, Unknown
+from driftsonde.core.control.inputs import Begun, Input, Outcome, Refused, Setting, Tick, Unknown
 from driftsonde.core.control.machine import step
+from driftsonde.core.control.routing import Route, is_held
 from driftsonde.core.control.state import Effect, State, effects
 from driftsonde.core.control.traffic import InvalidSplit, Traffic
 from driftsonde.core.signals import Signal
@@ -48,6 +50,7 @@ class Controller:
     """
 
     setting: Setting
+    config: ControllerConfig
     record: Callable[[Sequence[Decision | Traffic]], None]
     deliveries: Deliveries
     metrics: Metrics
@@ -114,6 +117,7 @@ class Controller:
         if sweep:
             self._full.clear()
             self._perform(self.state.pending())
+            self._send_digests()
 
     def _sweep_is_due(self) -> bool:
         if time.monotonic() < self._next_sweep_s:
@@ -157,19 +161,49 @@ class Controller:
         name = effect.recipient or effect.action.value
         if not self.deliveries.has(name):
             return Outcome(effect, f"no endpoint {name!r} is configured any more", 0)
-        record = self.state.record(effect.decision.id)
-        if effect.id in self._in_flight or name in self._full or record is None:
+        if effect.id in self._in_flight or name in self._full:
             return None
-        lane = effect.decision.incident or effect.decision.model
-        if self.deliveries.offer(name, Delivery(effect, lane, body_of(effect, record.first))):
-            self._in_flight.add(effect.id)
-        else:
-            self._full.add(name)  # until the next sweep, so that nothing overtakes what was turned away
+        route = self._route(effect.recipient)
+        if route is not None and (
+            route.digest_ms or is_held(route, effect.decision.timestamp_ms, self.now_ms())
+        ):
+            self._full.add(name)
+            return None
+        delivery = delivery_of(self.config, self.state, effect)
+        if delivery is not None:
+            self._offer(name, delivery)
         return None
 
-    def outcome(self, outcome: Outcome) -> None:
-        """What the deliveries call, in their thread, when one of them has come to its end."""
-        self.submit(outcome).add_done_callback(lambda _: self._in_flight.discard(outcome.effect.id))
+    def _offer(self, name: str, delivery: Delivery) -> None:
+        if self.deliveries.offer(name, delivery):
+            self._in_flight.update(effect.id for effect in delivery.effects)
+        else:
+            self._full.add(name)  # until the next sweep, so that nothing overtakes what was turned away
+
+    def _send_digests(self) -> None:
+        """One message to each endpoint that wants digests, about what came in periods that are over."""
+        for route in self.setting.routes:
+            if not route.digest_ms or not self.deliveries.has(route.name):
+                continue
+            due = [
+                effect
+                for effect in self.state.pending()
+                if effect.recipient == route.name
+                and effect.id not in self._in_flight
+                and not is_held(route, effect.decision.timestamp_ms, self.now_ms())
+            ]
+            delivery = digest_of(self.config, self.state, route.name, due)
+            if delivery is not None:
+                self._offer(route.name, delivery)
+
+    def _route(self, name: str) -> Route | None:
+        return next((route for route in self.setting.routes if route.name == name), None)
+
+    def outcome(self, news: Outcome | Begun) -> None:
+        """What the deliveries call, in their thread, when one of them is under way elsewhere or at its end."""
+        answer = self.submit(news)
+        if isinstance(news, Outcome):
+            answer.add_done_callback(lambda _: self._in_flight.discard(news.effect.id))
 
 
 def _log_fields(decision: Decision) -> dict[str, object]:

@@ -4,6 +4,7 @@ A body is made from the decision alone, so a try after a restart sends the same 
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,17 +15,32 @@ from driftsonde.core.signals import Signal
 
 # A receiver wants a message, not an archive: Standard Webhooks asks for less than 20 kB.
 MAX_EVIDENCE = 20
+MAX_DIGEST = 60
 RETRAIN_REQUESTED = "retrain.requested"
 
 
 def body_of(effect: Effect, first: Decision) -> bytes:
     """The body for an effect; `first` is the decision's first step, which has the evidence."""
     decision = effect.decision
-    body = {
-        "type": RETRAIN_REQUESTED if effect.action else notice_type(decision),
-        "timestamp": iso(decision.timestamp_ms),
-        "data": _retrain_data(decision, first) if effect.action else _notice_data(decision, first),
-    }
+    return _as_json(
+        RETRAIN_REQUESTED if effect.action else notice_type(decision),
+        decision,
+        retrain_data(decision, first) if effect.action else _notice_data(decision, first),
+    )
+
+
+def digest_body(decisions: Sequence[Decision]) -> bytes:
+    """The body about several steps, oldest first; what has no room is counted."""
+    items = [
+        {"type": notice_type(decision), "timestamp": iso(decision.timestamp_ms)}
+        | {key: value for key, value in _decision_data(decision).items() if value}
+        for decision in decisions[:MAX_DIGEST]
+    ]
+    return _as_json("digest", decisions[-1], {"items": items, "total": len(decisions)})
+
+
+def _as_json(message_type: str, decision: Decision, data: dict[str, Any]) -> bytes:
+    body = {"type": message_type, "timestamp": iso(decision.timestamp_ms), "data": data}
     return json.dumps(body, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -61,7 +77,7 @@ def _notice_data(decision: Decision, first: Decision) -> dict[str, Any]:
     return data
 
 
-def _retrain_data(decision: Decision, first: Decision) -> dict[str, Any]:
+def retrain_data(decision: Decision, first: Decision) -> dict[str, Any]:
     """What a training pipeline needs: why, which columns, which data."""
     signal = first.detail.signal
     data = _decision_data(decision)
@@ -84,6 +100,7 @@ def _decision_data(decision: Decision) -> dict[str, Any]:
         "model": decision.model,
         "version": decision.version,
         "mode": decision.mode and decision.mode.value,
+        "severity": decision.detail.severity.value,
         "actor": decision.actor,
         "policy": decision.policy,
         "reason": decision.detail.reason,

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     RESOLVE = "resolve"
     TRAFFIC = "traffic"
     ACKNOWLEDGE = "acknowledge"
+    ESCALATE = "escalate"
     NOTIFY = "notify"
 
 
@@ -32,6 +33,7 @@ class Step(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     SUPPRESSED = "suppressed"
+    STARTED = "started"
     PERFORMED = "performed"
     FAILED = "failed"
 
@@ -44,6 +46,14 @@ class Change(StrEnum):
     UPDATED = "updated"
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
+
+
+class Severity(StrEnum):
+    """How urgent a decision is for whoever is on call."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
 
 
 class Action(StrEnum):
@@ -60,7 +70,8 @@ class Detail:
 
     reason: why this step, in a sentence. change: what becomes of the incident. signal: the evidence, whole, on the
     first step of a decision that a signal led to. action: what is to be done; traffic: the split to set.
-    recipients: the on-call endpoints to tell about this step. expires_ms: when a proposal lapses; 0 = never.
+    severity: how urgent this step is. recipients: the on-call endpoints to tell about it. expires_ms: when a proposal
+    lapses; 0 = never. run: what the other side calls the retraining that it has begun.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
     """
 
@@ -69,8 +80,10 @@ class Detail:
     signal: Signal | None = None
     action: Action = Action.NONE
     traffic: Traffic | None = None
+    severity: Severity = Severity.INFO
     recipients: tuple[str, ...] = ()
     expires_ms: int = 0
+    run: str = ""
     parent: str = ""
     parent_step: str = ""
     target: str = ""

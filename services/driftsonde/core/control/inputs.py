@@ -1,13 +1,14 @@
 """What the controller reacts to, and what its reactions depend on besides its state."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from driftsonde.core.control.decisions import Severity
 from driftsonde.core.control.policy import Governance
-from driftsonde.core.control.routing import Route
+from driftsonde.core.control.routing import SEVERITIES, Route
 from driftsonde.core.control.state import Effect
 from driftsonde.core.control.traffic import Share
-from driftsonde.core.signals import Signal
+from driftsonde.core.signals import Rule, Signal
 
 
 class Refused(ValueError):
@@ -25,6 +26,7 @@ class Setting:
     governance: Callable[[str], Governance]
     routes: tuple[Route, ...] = ()
     retrain_configured: bool = False
+    severities: Mapping[Rule, Severity] = field(default_factory=lambda: SEVERITIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """What an effect asks for is under way elsewhere, as `run`; its outcome comes later."""
+
+    effect: Effect
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
 
-Input = Signal | Approval | Rejection | Acknowledgement | SplitChange | Outcome | Tick
+Input = Signal | Approval | Rejection | Acknowledgement | SplitChange | Outcome | Begun | Tick

@@ -3,11 +3,15 @@
 Every decision's id is derived from what it is about, so an input that comes twice changes nothing the second time.
 """
 
+from dataclasses import replace
+
 from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Detail, Kind, Step
+from driftsonde.core.control.escalation import escalations
 from driftsonde.core.control.incidents import Status, change_by, incident_id
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
+    Begun,
     Input,
     Outcome,
     Rejection,
@@ -46,6 +50,8 @@ def _decide(state: State, event: Input, now_ms: int, setting: Setting) -> list[D
             return on_split_change(state.model(event.model), event, now_ms, setting)
         case Outcome():
             return _on_outcome(state.model(event.effect.decision.model), event, now_ms, setting)
+        case Begun():
+            return _on_begun(state.model(event.effect.decision.model), event, now_ms, setting)
         case Tick():
             return _on_tick(state, now_ms, setting)
 
@@ -127,10 +133,20 @@ def _on_outcome(model: ModelState, outcome: Outcome, now_ms: int, setting: Setti
     ]
 
 
+def _on_begun(model: ModelState, begun: Begun, now_ms: int, setting: Setting) -> list[Decision]:
+    source = begun.effect.decision
+    record = model.records.get(source.id)
+    if begun.effect.id not in model.pending or record is None or record.run:
+        return []
+    started = next_step(source, Step.STARTED, CONTROLLER, f"under way as {begun.run}", now_ms, setting)
+    return [replace(started, detail=replace(started.detail, run=begun.run))]
+
+
 def _on_tick(state: State, now_ms: int, setting: Setting) -> list[Decision]:
-    return [
+    lapsed = [
         expired(proposal, now_ms, setting)
         for model in state.models.values()
         for proposal in model.proposals()
         if now_ms >= proposal.detail.expires_ms
     ]
+    return [*lapsed, *escalations(state, now_ms, setting)]

@@ -6,7 +6,7 @@ from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decisi
 from driftsonde.core.control.incidents import incident_id
 from driftsonde.core.control.inputs import Setting
 from driftsonde.core.control.policy import retrain_obstacle, rollback_obstacle
-from driftsonde.core.control.routing import recipients
+from driftsonde.core.control.routing import recipients, severity_of
 from driftsonde.core.control.state import ModelState
 from driftsonde.core.control.traffic import Traffic, without_version
 from driftsonde.core.signals import Signal, SignalKind, derive_id
@@ -56,7 +56,7 @@ def next_step(
         actor=actor,
         policy=before.policy,
         timestamp_ms=now_ms,
-        detail=Detail(reason=reason, attempts=attempts),
+        detail=Detail(reason=reason, severity=before.detail.severity, attempts=attempts),
     )
     return told(decision, setting)
 
@@ -89,5 +89,8 @@ def obstacle_to(model: ModelState, signal: Signal, event_ms: int, setting: Setti
 
 
 def told(decision: Decision, setting: Setting) -> Decision:
-    names = recipients(setting.routes, decision.model, decision.kind, decision.detail.change)
-    return replace(decision, detail=replace(decision.detail, recipients=names))
+    """The decision with its urgency and with whom to tell about it."""
+    severity = severity_of(decision, setting.severities)
+    urgent = replace(decision, detail=replace(decision.detail, severity=severity))
+    names = recipients(setting.routes, urgent, setting.governance(decision.model).owner)
+    return replace(urgent, detail=replace(urgent.detail, recipients=names))

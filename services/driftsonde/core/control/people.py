@@ -69,7 +69,7 @@ def on_acknowledgement(
         actor=acknowledgement.actor,
         policy="",
         timestamp_ms=now_ms,
-        detail=Detail(change=Change.ACKNOWLEDGED),
+        detail=Detail(change=Change.ACKNOWLEDGED, severity=setting.severities[incident.rule]),
     )
     return [told(decision, setting)]
 

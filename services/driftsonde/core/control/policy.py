@@ -11,10 +11,11 @@ from driftsonde.core.spec import ActionPolicy, Mode
 
 @dataclass(frozen=True, slots=True)
 class Governance:
-    """The part of a model's policy that the controller applies, and the fingerprint of the whole."""
+    """The part of a model's policy that the controller applies, the fingerprint of the whole, and whose model it is."""
 
     actions: ActionPolicy
     fingerprint: str
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,11 @@ class Record:
     def last(self) -> Decision:
         return self.steps[-1]
 
+    @property
+    def run(self) -> str:
+        """What the other side calls what it has begun; "" if nothing is known to have begun."""
+        return next((taken.detail.run for taken in self.steps if taken.detail.run), "")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelState:

@@ -1,0 +1,1 @@
+"""What the messages to on-call say, channel by channel."""

@@ -1,0 +1,73 @@
+"""What goes out for a decision: from an effect to a talk with the endpoint that it is for."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from driftsonde.adapters.outbound import Request
+from driftsonde.adapters.talk import Talk, only
+from driftsonde.controller.channels import alertmanager, opsgenie, pagerduty, slack
+from driftsonde.controller.channels.notice import Notice
+from driftsonde.controller.config import ControllerConfig
+from driftsonde.controller.config_parts import Channel, Endpoint
+from driftsonde.controller.delivery import Delivery
+from driftsonde.controller.messages import body_of, digest_body
+from driftsonde.core.control.state import Effect, State
+
+
+def delivery_of(config: ControllerConfig, state: State, effect: Effect) -> Delivery | None:
+    """What an effect asks of the outside; None where nobody is configured for it any more."""
+    record = state.record(effect.decision.id)
+    endpoint = config.endpoint(effect.recipient) if effect.recipient else config.retrain
+    if record is None or endpoint is None:
+        return None
+    lane = effect.decision.incident or effect.decision.model
+    if endpoint.channel is Channel.WEBHOOK:
+        talk = _signed(endpoint, effect.id, body_of(effect, record.first))
+    else:
+        talk = _told(endpoint, _notice(config, state, effect))
+    return Delivery((effect,), lane, talk)
+
+
+def digest_of(
+    config: ControllerConfig, state: State, name: str, effects: Sequence[Effect]
+) -> Delivery | None:
+    """One message about all of these, oldest first."""
+    endpoint = config.endpoint(name)
+    if endpoint is None or not effects:
+        return None
+    notices = tuple(_notice(config, state, effect) for effect in effects)
+    if endpoint.channel is Channel.SLACK:
+        talk = slack.tell_digest(endpoint.url, notices)
+    else:
+        talk = _signed(endpoint, effects[0].id, digest_body([effect.decision for effect in effects]))
+    return Delivery(tuple(effects), "", talk)
+
+
+def _signed(endpoint: Endpoint, message_id: str, body: bytes) -> Talk:
+    return only(Request(endpoint.url, body, keys=endpoint.keys, id=message_id))
+
+
+def _told(endpoint: Endpoint, notice: Notice) -> Talk:
+    match endpoint.channel:
+        case Channel.PAGERDUTY:
+            return pagerduty.tell(endpoint.url, endpoint.token, notice)
+        case Channel.OPSGENIE:
+            return opsgenie.tell(endpoint.url, endpoint.token, notice)
+        case Channel.ALERTMANAGER:
+            return alertmanager.tell(endpoint.url, endpoint.token, notice)
+        case _:
+            return slack.tell(endpoint.url, notice)
+
+
+def _notice(config: ControllerConfig, state: State, effect: Effect) -> Notice:
+    decision = effect.decision
+    record = state.record(decision.id)
+    names = {"model": decision.model, "incident": decision.incident, "decision": decision.id}
+    link = config.link.format(**{name: quote(text, safe="") for name, text in names.items()})
+    return Notice(
+        id=effect.id,
+        decision=decision,
+        first=decision if record is None else record.first,
+        incident=state.incident(decision.incident),
+        link=link,
+    )
