@@ -29,10 +29,7 @@ COMMANDS: Mapping[str, Entry] = {
     "settings": Entry("settings:settings", "List the environment variables of the services."),
     "standalone": Entry("standalone:standalone", "Run everything on this machine, without other servers."),
     "token": Entry("token:token", "Make a token of the controller's API."),
-<<<<<<< /tmp/dv/mine/alt/cli.py
-=======
     "status": Entry("status:status", "Show how every model does."),
->>>>>>> /tmp/dv/mine/alt/theirs.py
     "topics": Entry("topics:topics", "Make the Kafka topics."),
 }
 
