@@ -39,6 +39,22 @@ quick: $(INSTALLED) ## the tests without input or output: seconds
 faults: $(INSTALLED) ## kill, cut, slow down, poison: the fault tests with their long forms, on Apache Kafka
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
+# The day of a run is told, not read: results say when they were taken.
+BENCH := PYTHONPATH=tests $(BIN)/python -m bench
+DATE ?= $(shell date -u +%F)
+
+.PHONY: bench
+bench: $(INSTALLED) ## how fast it is: every figure of the README and docs/capacity.md, in some 20 minutes
+	$(BENCH) --date $(DATE) $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(INSTALLED) ## the same on little data, to see that it works: its figures mean nothing
+	$(BENCH) --date $(DATE) --scale quick --out build/bench $(ARGS)
+
+.PHONY: bench-guard
+bench-guard: $(INSTALLED) ## has something become slow, by the ratio to a reference on the same data
+	$(BENCH).guard $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types, layering
 	$(BIN)/ruff format --check .

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import kernels, sketcher
+from bench import archiver, client, controller, judge, kernels, sketcher
 from bench.figures import Recorder, Scale
+from bench.peers import compare
 
 Measure = Callable[[Scale, Recorder], None]
 
@@ -20,5 +21,10 @@ class Part:
 
 PARTS = (
     Part("kernels", kernels.measure, 120),
+    Part("client", client.measure, 180),
     Part("sketcher", sketcher.measure, 420),
+    Part("judge", judge.measure, 180),
+    Part("archiver", archiver.measure, 240),
+    Part("controller", controller.measure, 240),
+    Part("peers", compare.measure, 1_200),
 )

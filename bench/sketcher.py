@@ -1,8 +1,10 @@
-"""The sketcher alone: one worker on one core, a topic that is full before it starts, until all of it is folded."""
+"""The sketcher alone: one worker on one core, a topic that is full before it starts, until all of it is folded. The
+same bytes read by confluent-kafka, and the same values copied in memory, say how far from the limit that is."""
 
 from dataclasses import replace
 
 from bench.figures import Recorder, Scale, Target
+from bench.limits import consume_rows_per_s, copy_rows_per_s
 from bench.stage import Meter, Stage, stage
 from bench.workload import Workload, event_payloads
 
@@ -64,18 +66,15 @@ def _measure(
 ) -> None:
     elapsed_s, cpu_s, peak = fold_all(here, workload.messages, workers=1)
     rows = workload.total_rows
-    recorder.add(
-        name,
-        rows / elapsed_s,
-        "rows/s",
-        rows=rows,
-        columns=workload.columns,
-        message_bytes=message_bytes,
-        cpu_s=cpu_s,
-        peak_mb=peak,
-        target=target,
-        note=per_cpu_second(rows, cpu_s),
-    )
+    load = {"rows": rows, "columns": workload.columns, "message_bytes": message_bytes}
+    rate = rows / elapsed_s
+    note = per_cpu_second(rows, cpu_s)
+    recorder.add(name, rate, "rows/s", **load, cpu_s=cpu_s, peak_mb=peak, target=target, note=note)
+    consumed = consume_rows_per_s(here, workload)
+    recorder.add(f"{name}: only read", consumed, "rows/s", **load, note=f"we reach {rate / consumed:.1%}")
+    if workload.numeric and workload.rows > 1:
+        copied = copy_rows_per_s(workload)
+        recorder.add(f"{name}: only copied", copied, "rows/s", **load, note=f"we reach {rate / copied:.1%}")
 
 
 def per_cpu_second(rows: int, cpu_s: float) -> str:

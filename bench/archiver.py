@@ -1,0 +1,37 @@
+"""The archiver alone: a topic that is full before it starts, until all of it is in the embedded engine."""
+
+from bench.figures import Recorder, Scale, Target
+from bench.sketcher import per_cpu_second
+from bench.stage import Meter, stage
+from bench.workload import Workload
+
+_TIMEOUT_S = 150.0
+
+
+def measure(scale: Scale, recorder: Recorder) -> None:
+    workload = Workload(messages=scale.pick(256, 1_536))
+    with stage(workload.partitions) as here:
+        message_bytes = here.preload_workload(workload)
+        child = here.start("archiver")
+        meter = Meter((child.process.pid,))
+        engine = Meter((here.store_process.process.pid,))
+        here.wait_until(
+            lambda: here.positions("archiver") >= workload.messages, "the archiver's positions", _TIMEOUT_S
+        )
+        elapsed_s, cpu_s, peak = meter.read()
+        _, engine_cpu_s, engine_peak = engine.read()
+        rows = workload.total_rows
+        (stored,) = here.store.query_rows("SELECT count() FROM predictions")[0]
+    recorder.add(
+        "20 numeric, messages of 1,000 rows",
+        rows / elapsed_s,
+        "rows/s",
+        rows=rows,
+        columns=workload.columns,
+        message_bytes=message_bytes,
+        cpu_s=cpu_s,
+        peak_mb=peak,
+        target=Target(300_000),
+        note=f"{per_cpu_second(rows, cpu_s)}; the engine took {engine_cpu_s:.1f} s and {engine_peak:.0f} MB "
+        f"beside it; {stored:,} rows stored",
+    )

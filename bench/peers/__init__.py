@@ -1,0 +1,1 @@
+"""Other tools on the same rows, in environments of their own."""
