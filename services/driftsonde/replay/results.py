@@ -19,6 +19,7 @@ from typing import Any
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.specs import baseline_document
+from driftsonde.adapters.stored_control import decision_records, signal_records
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.chunks import OTHER
 
@@ -76,32 +77,6 @@ FROM outcomes FINAL
 WHERE model = {model:String} AND toYYYYMM(window_start) = {month:UInt32}
 ORDER BY window_start, version, variant, segment
 """
-_SIGNALS = """
-SELECT id, kind, rule, model, version, variant, segment,
-       toUnixTimestamp64Milli(window_start) AS window_start_ms,
-       toUnixTimestamp64Milli(window_end) AS window_end_ms, toUnixTimestamp64Milli(since) AS since_ms,
-       episode, summary, evidence, baseline, policy
-FROM signals FINAL
-WHERE model = {model:String}
-ORDER BY window_end, id
-"""
-_SIGNAL_FIELDS = (
-    *("id", "kind", "rule", "model", "version", "variant", "segment", "window_start_ms", "window_end_ms"),
-    *("since_ms", "episode", "summary", "evidence", "baseline", "policy"),
-)
-_DECISIONS = """
-SELECT id, step, kind, model, version, incident, signal, mode, actor, policy,
-       toUnixTimestamp64Milli(timestamp) AS timestamp_ms, detail
-FROM decisions FINAL
-WHERE model = {model:String}
-ORDER BY timestamp_ms, id, step
-"""
-_DECISION_FIELDS = (
-    *("id", "step", "kind", "model", "version", "incident", "signal", "mode", "actor", "policy"),
-    *("timestamp_ms", "detail"),
-)
-
-
 _MOMENTS = ("total", "total_squares", "minimum", "maximum")
 
 
@@ -116,12 +91,8 @@ def write_results(store: Store, baseline: Baseline, directory: Path) -> dict[str
     return {
         "windows": _write_windows(store, model, directory / WINDOWS),
         "metrics": _write_csv(directory / METRICS, METRIC_COLUMNS, _metric_rows(store, model)),
-        "signals": _write_lines(
-            directory / SIGNALS, _objects(store, _SIGNALS, _SIGNAL_FIELDS, "evidence", model)
-        ),
-        "decisions": _write_lines(
-            directory / DECISIONS, _objects(store, _DECISIONS, _DECISION_FIELDS, "detail", model)
-        ),
+        "signals": _write_lines(directory / SIGNALS, signal_records(store, model)),
+        "decisions": _write_lines(directory / DECISIONS, decision_records(store, model)),
     }
 
 
@@ -239,14 +210,6 @@ def _column_rows(row: Sequence[Any]) -> Iterator[Sequence[object]]:
 
 def _months(store: Store, table: str, model: str) -> list[int]:
     return [month for (month,) in store.query_rows(_MONTHS.format(table=table), {"model": model})]
-
-
-def _objects(
-    store: Store, sql: str, names: Sequence[str], nested: str, model: str
-) -> Iterator[dict[str, Any]]:
-    for row in store.query_rows(sql, {"model": model}):
-        content = dict(zip(names, row, strict=True))
-        yield content | {nested: json.loads(content[nested])}
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterator[Sequence[object]]) -> int:

@@ -84,9 +84,9 @@ def read_results(directory: Path) -> Results:
             METRICS, f"is of {', '.join(strangers)}, but the baseline is of {baseline.model}"
         )
     signals = tuple(_read_lines(directory / SIGNALS, signal_from_record))
-    decisions = tuple(_read_lines(directory / DECISIONS, _decision))
+    decisions = tuple(_read_lines(directory / DECISIONS, decision_of))
     files = tuple(_source(directory / name) for name in FILES)
-    series = _series_of(table)
+    series = series_of(table)
     return Results(
         model=baseline.model,
         versions=tuple(sorted({key.version for key in series})),
@@ -177,7 +177,7 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader(file))
 
 
-def _series_of(table: pa.Table) -> dict[SeriesKey, Series]:
+def series_of(table: pa.Table) -> dict[SeriesKey, Series]:
     """Group the rows by what they measure. Of several revisions of a window the newest counts."""
     names = ("version", "variant", "segment", "column", "metric")
     codes = [table[name].combine_chunks().dictionary_encode() for name in names]
@@ -233,7 +233,7 @@ def _read_lines(path: Path, parse: Callable[[dict[str, Any]], _Parsed]) -> Itera
                 raise InvalidResults(path.name, str(error), number) from None
 
 
-def _decision(record: dict[str, Any]) -> Decision:
+def decision_of(record: dict[str, Any]) -> Decision:
     """The detail may be JSON within JSON, as on the topic, or an object; what is null or empty is its default."""
     detail = record["detail"]
     if isinstance(detail, dict):

@@ -1,0 +1,134 @@
+"""One model's story out of the store: the same results that a report is made from, of a period that ends now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.stored_control import decision_records, signal_records
+from driftsonde.adapters.wire_control import signal_from_record
+from driftsonde.core.baseline import Baseline
+from driftsonde.report.drift import detailed, rank_columns, wanted_windows
+from driftsonde.report.formats import format_bin
+from driftsonde.report.page import Page, build_page
+from driftsonde.report.reading import decision_of, series_of
+from driftsonde.report.results import BinCount, ColumnWindow, Results, main_variant_of
+
+# A page shows this many windows where no period is asked for, and reads no more than this many.
+USUAL_WINDOWS = 240
+MOST_WINDOWS = 2_000
+
+_NEWEST = """
+SELECT toUnixTimestamp64Milli(max(window_end)) AS until_ms,
+       toUnixTimestamp64Milli(argMax(window_end, window_start)) - toUnixTimestamp64Milli(max(window_start)) AS size_ms
+FROM metrics
+WHERE model = {model:String} AND segment = ''
+HAVING count() > 0
+"""
+
+# Of the segments, the numbers of the target are enough; of the columns, the whole model.
+_METRICS = """
+SELECT toString(model) AS model, toString(version) AS version, toString(variant) AS variant,
+       toString(segment) AS segment, toString(column) AS column, toString(metric) AS metric,
+       window_start, window_end, toInt64(n) AS n, value, lower, upper, threshold, breached, toInt64(revision) AS revision
+FROM metrics FINAL
+WHERE model = {model:String} AND (segment = '' OR column = '')
+      AND toUnixTimestamp64Milli(window_start) >= {from_ms:Int64}
+      AND toUnixTimestamp64Milli(window_start) < {until_ms:Int64}
+"""
+
+_COUNTS = """
+SELECT kind, edges, categories, counts, reference_counts
+FROM windows FINAL
+WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
+      AND column = {column:String} AND toUnixTimestamp64Milli(window_start) = {start_ms:Int64}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The windows that start in [from_ms, until_ms)."""
+
+    from_ms: int
+    until_ms: int
+
+
+def newest_period(store: Store, model: str, windows: int = USUAL_WINDOWS) -> Period | None:
+    """The newest so many windows (at most `MOST_WINDOWS`); None where nothing has been judged."""
+    rows = store.query_rows(_NEWEST, {"model": model})
+    if not rows:
+        return None
+    ((until_ms, size_ms),) = rows
+    return Period(until_ms - min(windows, MOST_WINDOWS) * max(1, size_ms), until_ms)
+
+
+def read_story(store: Store, baseline: Baseline, period: Period) -> Results:
+    """Everything of a model in a period, but the counts. Raises what `Store` raises."""
+    model = baseline.model
+    table = store.query_arrow(
+        _METRICS, {"model": model, "from_ms": period.from_ms, "until_ms": period.until_ms}
+    )
+    series = series_of(table)
+    signals = [signal_from_record(record) for record in signal_records(store, model)]
+    shown = [signal for signal in signals if period.from_ms < signal.window_end_ms <= period.until_ms]
+    led_to = {signal.id for signal in shown}
+    decisions = (decision_of(record) for record in decision_records(store, model))
+    return Results(
+        model=model,
+        versions=tuple(sorted({key.version for key in series})),
+        main_variant=main_variant_of(series),
+        series=series,
+        baseline=baseline,
+        signals=tuple(shown),
+        decisions=tuple(
+            d for d in decisions if d.signal in led_to or (not d.signal and d.timestamp_ms >= period.from_ms)
+        ),
+        files=(),
+    )
+
+
+def read_counts(
+    store: Store, model: str, wanted: Iterable[ColumnWindow]
+) -> Mapping[ColumnWindow, tuple[BinCount, ...]]:
+    """The bins of the wanted windows beside those of the baseline."""
+    found: dict[ColumnWindow, tuple[BinCount, ...]] = {}
+    for window in wanted:
+        params = {
+            "model": model,
+            "version": window.version,
+            "variant": window.variant,
+            "column": window.column,
+            "start_ms": window.start_ms,
+        }
+        for kind, edges, categories, counts, reference in store.query_rows(_COUNTS, params):
+            found[window] = tuple(bins_of(kind, edges, categories, counts, reference))
+    return found
+
+
+def bins_of(
+    kind: str, edges: list[float], categories: list[str], counts: list[int], reference: list[int]
+) -> Iterable[BinCount]:
+    """Counts as the table `windows` has them, with the names that people read.
+
+    >>> [entry.label for entry in bins_of("numeric", [0.0, 1.5], [], [0, 3, 1, 0], [0, 9, 0, 0])]
+    ['below 0', '0 – 1.5', '1.5 and above', 'missing']
+    """
+    if kind == "numeric":
+        inner = [format_bin("", low, high, "") for low, high in pairwise(edges)]
+        names = [
+            format_bin("below", None, edges[0], ""),
+            *inner,
+            format_bin("above", edges[-1], None, ""),
+            "missing",
+        ]
+    else:
+        names = [*categories, "unseen", "missing"]
+    for name, count, before in zip(names, counts, reference, strict=True):
+        yield BinCount(name, count, before)
+
+
+def read_page(store: Store, baseline: Baseline, period: Period) -> Page:
+    """What the model's page shows."""
+    results = read_story(store, baseline, period)
+    wanted = wanted_windows(results, detailed(rank_columns(results)))
+    return build_page(results, read_counts(store, baseline.model, wanted))
