@@ -16,10 +16,10 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.durations import parse_duration_ms
 from driftsonde.commands.errors import BadInput, settings_of_environment, world_failures
 from driftsonde.console.fleet import Episode, Health, VersionState, read_fleet
+from driftsonde.console.texts import age, coverage_text, drift_text, judged_text, number_text, worst_text
 
 NEEDS_ATTENTION = 3
 _STYLE = {Health.OK: "green", Health.UNKNOWN: "dim", Health.SILENT: "yellow", Health.ALERT: "bold red"}
-_NONE = "–"
 
 
 @click.command()
@@ -75,43 +75,25 @@ def _show(versions: Sequence[VersionState], now: datetime, patience: timedelta) 
         table.add_row(
             *(Text(cell) for cell in (version.model, version.version, version.variant)),
             Text(health, style=_STYLE[health]),
-            *(Text(cell) for cell in _cells(version, now)),
+            *(
+                Text(cell)
+                for cell in (
+                    judged_text(version, now),
+                    drift_text(version),
+                    worst_text(version),
+                    number_text(version.performance),
+                    coverage_text(version),
+                )
+            ),
         )
     console.print(table)
     for line in _open_lines([episode for version in versions for episode in version.open], now):
         console.print(Text(line))
 
 
-def _cells(version: VersionState, now: datetime) -> Iterable[str]:
-    yield f"{_age(now, version.judged_until)} ago" if version.judged_until else _NONE
-    yield f"{version.drifting} of {len(version.psi)}" if version.psi else _NONE
-    worst = version.psi[0] if version.psi else None
-    yield f"{worst.column} {worst.value:.3g} (bar {worst.threshold:.2g})" if worst else _NONE
-    number = version.performance
-    if number is None:
-        yield _NONE
-    else:
-        bar = "" if math.isnan(number.threshold) else f", bar {number.threshold:.3g}"
-        yield f"{number.name} {number.value:.3f} ({number.lower:.3f} to {number.upper:.3f}{bar})"
-    yield _NONE if version.label_coverage is None else f"{version.label_coverage:.0%}"
-
-
 def _open_lines(episodes: Iterable[Episode], now: datetime) -> Iterable[str]:
     for episode in sorted(episodes, key=lambda e: (e.since, e.episode)):
-        yield f"open for {_age(now, episode.since)}: version {episode.version}, {episode.kind}: {episode.summary}"
-
-
-def _age(now: datetime, then: datetime) -> str:
-    """How long ago, in the largest unit that fits.
-
-    >>> _age(datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
-    '24h'
-    """
-    seconds = max(0, int((now - then).total_seconds()))
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size or (unit == "min" and seconds >= size):
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+        yield f"open for {age(now - episode.since)}: version {episode.version}, {episode.kind}: {episode.summary}"
 
 
 def _plain(version: VersionState, health: Health) -> Any:
