@@ -140,11 +140,13 @@ def _fold_inputs(log: Log, chunk_size: int) -> dict[tuple[int, SketchKey], _Sum]
         batch = message.event
         plan = plans(batch.model, batch.version)
         assert plan is not None
-        here: dict[tuple[int, SketchKey], dict[int, float]] = {}
+        here: dict[tuple[tuple[int, ...], tuple[int, SketchKey]], dict[int, list[float]]] = {}
         for row, time_ms in enumerate(batch.timestamps_ms.tolist()):
             window = time_ms // plan.spec.window_ms * plan.spec.window_ms
             late = window + plan.spec.window_ms + plan.spec.lateness_ms <= before_ms
-            for segment in _segments(plan, batch, row):
+            segments = list(_segments(plan, batch, row))
+            stratum = _stratum(plan, segments)
+            for segment in segments:
                 key = SketchKey(
                     batch.model,
                     batch.version,
@@ -156,9 +158,10 @@ def _fold_inputs(log: Log, chunk_size: int) -> dict[tuple[int, SketchKey], _Sum]
                     plan.baseline_id,
                 )
                 place = (offset // chunk_size, key)
-                _count_row(plan, batch, row, totals.setdefault(place, _Sum()), here.setdefault(place, {}))
-        for place, sums in here.items():
-            _add_sums(totals[place], sums)
+                terms = here.setdefault((stratum, place), {})
+                _count_row(plan, batch, row, totals.setdefault(place, _Sum()), terms)
+        for (_, place), terms in sorted(here.items(), key=lambda item: item[0][0]):
+            _add_sums(totals[place], {number: _run_sum(values) for number, values in terms.items()})
     return totals
 
 
@@ -169,6 +172,14 @@ def _segments(plan: Plan, batch: PredictionBatch, row: int) -> Iterator[str]:
         if value is not None:
             listed = dict(plan.baseline.segments)[name] if plan.baseline else ()
             yield f"{name}={value if value in listed and value != '(other)' else '(other)'}"
+
+
+def _stratum(plan: Plan, segments: list[str]) -> tuple[int, ...]:
+    """By which a message's rows are summed up before their sums are added: the slice of each column."""
+    slices = {
+        label.partition("=")[0]: code for code, label in enumerate(plan.slicing.labels) if label in segments
+    }
+    return tuple(slices.get(name, -1) for name in plan.spec.segments)
 
 
 def _text(batch: PredictionBatch, name: str, row: int) -> str | None:
@@ -185,7 +196,14 @@ def _number(batch: PredictionBatch, name: str, row: int) -> float:
     return math.nan
 
 
-def _count_row(plan: Plan, batch: PredictionBatch, row: int, total: _Sum, sums: dict[int, float]) -> None:
+def _run_sum(values: list[float]) -> float:
+    """NumPy adds up a run of values in an order of its own, which depends on how many there are."""
+    return float(np.add.reduceat(values, [0])[0])
+
+
+def _count_row(
+    plan: Plan, batch: PredictionBatch, row: int, total: _Sum, terms: dict[int, list[float]]
+) -> None:
     _bump(total.counts, 0)
     start, number = 1, 0
     for reference in plan.baseline.columns if plan.baseline else ():
@@ -194,9 +212,10 @@ def _count_row(plan: Plan, batch: PredictionBatch, row: int, total: _Sum, sums: 
             value = _number(batch, reference.name, row)
             below = sum(edge <= value for edge in reference.edges.tolist())
             _bump(total.counts, start + (size - 1 if math.isnan(value) else below))
+            finite = value if math.isfinite(value) else 0.0
+            terms.setdefault(2 * number, []).append(finite)
+            terms.setdefault(2 * number + 1, []).append(finite * finite)
             if math.isfinite(value):
-                sums[2 * number] = sums.get(2 * number, 0.0) + value
-                sums[2 * number + 1] = sums.get(2 * number + 1, 0.0) + value * value
                 total.low[number] = min(total.low.get(number, math.inf), value)
                 total.high[number] = max(total.high.get(number, -math.inf), value)
             number += 1

@@ -31,6 +31,7 @@ from driftsonde.core.spec import (
     QualityRule,
     Task,
 )
+from driftsonde.core.strata import one_stratum
 from driftsonde.sketcher.messages import Message
 
 SECOND_MS = 1_000
@@ -123,7 +124,7 @@ def outcomes_sketch(
         np.arange(rows, dtype=np.int64) * 1000,
         np.ones(rows, dtype=np.int64) if signs is None else np.asarray(signs, dtype=np.int64),
     )
-    (sketch,) = sketch_outcomes(plan.outcomes, outcomes, np.zeros(rows, dtype=np.int32), 1)
+    (sketch,) = sketch_outcomes(plan.outcomes, outcomes, one_stratum(rows))
     return sketch
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftsonde.core.baseline import NumericReference
-from driftsonde.core.events import Floats, NumericColumn, Role
+from driftsonde.core.binning import bin_values
+from driftsonde.core.events import Floats, Role
 from driftsonde.core.grid import cell_starts, cells_of, quantile_edges
-from driftsonde.core.inputs import bins_of
 
 EXTREMES = [-np.inf, -1.797e308, -1.0, -5e-324, -0.0, 0.0, 5e-324, 2.2e-308, 1.0, 1.797e308, np.inf]
 
@@ -51,6 +51,11 @@ def test_a_doubling_has_4096_cells_and_zero_is_one_value() -> None:
     assert cells_of(np.array([-5e-324])) == cells_of(np.array([0.0])) - 1
 
 
+def numeric_reference(edges: Floats) -> NumericReference:
+    counts = np.zeros(len(edges) + 2, dtype=np.int64)
+    return NumericReference("x", Role.FEATURE, edges, counts, 0.0, 0.0, 0.0, 0.0)
+
+
 def bins_by_comparison(edges: Floats, values: Floats) -> list[int]:
     listed, missing = edges.tolist(), len(edges) + 1
     return [missing if value != value else sum(edge <= value for edge in listed) for value in values.tolist()]
@@ -61,10 +66,7 @@ def test_bins_are_the_comparison_with_the_edges(values: Floats, reference: Float
     cells, counts = np.unique(cells_of(reference), return_counts=True)
     edges = quantile_edges(cells, counts, bins)
     values = np.concatenate([values, edges, [np.nan]])
-    numeric = NumericReference(
-        "x", Role.FEATURE, edges, np.zeros(len(edges) + 2, dtype=np.int64), 0.0, 0.0, 0.0, 0.0
-    )
-    found = bins_of(numeric, NumericColumn("x", Role.FEATURE, values), len(values))
+    found = bin_values([numeric_reference(edges)], values[None])[0]
     assert found.tolist() == bins_by_comparison(edges, values)
 
 

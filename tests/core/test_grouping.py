@@ -65,7 +65,8 @@ def test_each_row_is_in_the_groups_that_its_values_name(
     template = key_template("m", "1", Variant.CHAMPION, Kind.INPUTS, "b")
     groups = group_rows(template, SLICING.labels, SLICING.codes(batch), windows, late)
     assert len(set(groups.keys)) == len(groups.keys)
-    whole, country, device = groups.members
+    assert groups.strata.groups == len(groups.keys)
+    whole, country, device = groups.strata.members[:, groups.strata.of_row]
     for row, (value, device_value, window, is_late) in enumerate(rows):
         expected = replace(template, window_start_ms=window * 1_000, late=is_late)
         assert groups.keys[whole[row]] == expected

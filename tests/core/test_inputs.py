@@ -21,6 +21,7 @@ from driftsonde.core.events import (
 from driftsonde.core.inputs import check_columns, layout_of, sketch_rows
 from driftsonde.core.sketch import UNSEEN_KEPT, Sketch, Unseen, add, empty_sketch, merge_unseen
 from driftsonde.core.spec import ModelSpec, Task
+from driftsonde.core.strata import one_stratum
 from strategies import by_seed, columns
 from stream_examples import categorical, numeric, plan_of
 
@@ -58,7 +59,7 @@ def fold(parts: Sequence[PredictionBatch], start: Sketch | None = None) -> Sketc
     """One group of all rows, going on from `start`."""
     rows = sum(len(part.ids) for part in parts)
     sums = np.zeros((1, LAYOUT.sums)) if start is None else start.sums[None]
-    (sketch,) = sketch_rows(LAYOUT, parts, [np.zeros(rows, dtype=np.int32)], sums)
+    (sketch,) = sketch_rows(LAYOUT, parts, one_stratum(rows), sums)
     return sketch if start is None else replace(add(start, sketch), sums=sketch.sums)
 
 
@@ -169,6 +170,6 @@ def test_sketches_of_different_layouts_are_not_added() -> None:
 
 def test_a_layout_without_a_baseline_counts_rows() -> None:
     (sketch,) = sketch_rows(
-        layout_of(None), [batch_of(numeric("x", [1.0, 2.0]))], [np.zeros(2, dtype=np.int32)], np.zeros((1, 0))
+        layout_of(None), [batch_of(numeric("x", [1.0, 2.0]))], one_stratum(2), np.zeros((1, 0))
     )
     assert sketch.counts.tolist() == [2]

@@ -13,6 +13,7 @@ from driftsonde.core.inputs import sketch_rows
 from driftsonde.core.plan import Plan
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import DriftRule, ModelSpec, PerformanceRule, Policy, QualityRule, Task
+from driftsonde.core.strata import one_stratum
 from driftsonde.core.verdict import (
     Metric,
     columns_of,
@@ -40,9 +41,7 @@ def window_of(plan: Plan, *columns: Column) -> Sketch:
     batch = PredictionBatch(
         "m", "1", Variant.CHAMPION, ("i",) * rows, np.zeros(rows, dtype=np.int64), columns
     )
-    (sketch,) = sketch_rows(
-        plan.inputs, [batch], [np.zeros(rows, dtype=np.int32)], np.zeros((1, plan.inputs.sums))
-    )
+    (sketch,) = sketch_rows(plan.inputs, [batch], one_stratum(rows), np.zeros((1, plan.inputs.sums)))
     return sketch
 
 
@@ -116,7 +115,7 @@ def test_both_bars_have_to_be_passed() -> None:
     sketch = window_of(PLAN, *drifted())
     assert not metrics_of(replace(PLAN, spec=strict), sketch)["x", "psi"].breached
     wary = replace(SPEC, policy=Policy(drift=DriftRule(psi=0.0, alpha=1e-300)))
-    close = window_of(PLAN, numeric("x", RNG.normal(size=300).tolist()), REFERENCE[1])
+    close = window_of(PLAN, numeric("x", RNG.normal(size=300).tolist()))
     psi = metrics_of(replace(PLAN, spec=wary), close)["x", "psi"]
     assert not psi.breached
     assert psi.value > 0

@@ -13,6 +13,7 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.signals import SignalKind
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import CanaryRule, ModelSpec, Policy, Task
+from driftsonde.core.strata import one_stratum
 from driftsonde.core.verdict import Metric
 from driftsonde.core.window import WindowKey, split_key
 from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
@@ -90,9 +91,7 @@ def rows_sketch(rows: int) -> Sketch:
         np.zeros(rows, dtype=np.int64),
         (numeric("x", [1.0] * rows),),
     )
-    (sketch,) = sketch_rows(
-        PLAN.inputs, [batch], [np.zeros(rows, dtype=np.int32)], np.zeros((1, PLAN.inputs.sums))
-    )
+    (sketch,) = sketch_rows(PLAN.inputs, [batch], one_stratum(rows), np.zeros((1, PLAN.inputs.sums)))
     return sketch
 
 

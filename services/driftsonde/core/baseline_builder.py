@@ -31,6 +31,7 @@ from driftsonde.core.inputs import layout_of, sketch_rows
 from driftsonde.core.outcomes import classes_of
 from driftsonde.core.plan import target_values
 from driftsonde.core.spec import ModelSpec, Task
+from driftsonde.core.strata import one_stratum
 
 BINS = 10
 MAX_VOCABULARY = 200
@@ -147,7 +148,7 @@ def _counted(baseline: Baseline, rows: ReferenceRows) -> tuple[Reference, ...]:
         rows.columns,
     )
     layout = layout_of(baseline)
-    sketch = sketch_rows(layout, [batch], [np.zeros(count, dtype=np.int32)], np.zeros((1, layout.sums)))[0]
+    sketch = sketch_rows(layout, [batch], one_stratum(count), np.zeros((1, layout.sums)))[0]
     counted: list[Reference] = []
     numeric = 0
     for reference, offset in zip(layout.references, layout.offsets, strict=True):

@@ -9,6 +9,7 @@ from driftsonde.core.baseline import Baseline
 from driftsonde.core.chunks import OTHER, WHOLE, Kind, SketchKey, segment_label
 from driftsonde.core.events import CategoricalColumn, Codes, Ints, InvalidEvent, PredictionBatch, Variant
 from driftsonde.core.spec import ModelSpec
+from driftsonde.core.strata import Strata, number, representatives
 
 NO_SLICE = -1
 
@@ -64,41 +65,45 @@ def slicing_of(spec: ModelSpec, baseline: Baseline | None) -> Slicing:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """`keys[g]` is what group g is about; `members` are int32[rows] arrays of group numbers, -1 for none."""
+    """`keys[g]` is what group g is about; `strata` says which groups each row is in."""
 
     keys: tuple[SketchKey, ...]
-    members: tuple[Codes, ...]
+    strata: Strata
 
 
 def group_rows(
     template: SketchKey, labels: Sequence[str], slices: Sequence[Codes], windows_ms: Ints, late: Ints
 ) -> Groups:
     """Groups of rows by (window, late, slice). `windows_ms` and `late` (0 or 1) are int64[rows]; `slices` are slice
-    codes, the whole model (code 0 everywhere) not included; `template` gives what the keys have in common."""
-    whole = np.zeros(len(windows_ms), dtype=np.int32)
-    starts, window = np.unique(windows_ms, return_inverse=True)
+    codes, the whole model (code 0 everywhere) not included; `template` gives what the keys have in common.
+
+    Strata are numbered by window, lateness and slices, so their order does not depend on what else is folded.
+    """
+    starts, window = _number_runs(windows_ms)
+    width = len(labels)
+    slot = window * 2 + late
+    found, stratum = number(slot, 2 * len(starts))
+    for codes in slices:
+        found, stratum = number(stratum * (width + 1) + (codes + 1), len(found) * (width + 1))
+    row = representatives(stratum, len(found))
+    members = np.full((1 + len(slices), len(found)), -1, dtype=np.int64)
     keys: list[SketchKey] = []
-    members: list[Codes] = []
-    for codes in (whole, *slices):
-        inside = codes != NO_SLICE
-        combined = (window * 2 + late) * len(labels) + codes
-        found, member = _number(combined[inside], len(starts) * 2 * len(labels))
-        numbers = np.full(len(codes), -1, dtype=np.int32)
-        numbers[inside] = len(keys) + member
-        members.append(numbers)
-        for group in found.tolist():
-            rest, code = divmod(group, len(labels))
+    for member, codes in zip(members, (np.zeros(len(slot), dtype=np.int32), *slices), strict=True):
+        inside = codes[row] != NO_SLICE
+        combined = slot[row] * width + codes[row]
+        listed, group = np.unique(combined[inside], return_inverse=True)
+        member[inside] = len(keys) + group
+        for place in listed.tolist():
+            rest, code = divmod(place, width)
             keys.append(_key(template, int(starts[rest // 2]), bool(rest % 2), labels[code]))
-    return Groups(tuple(keys), tuple(members))
+    return Groups(tuple(keys), Strata(stratum, members, len(keys)))
 
 
-def _number(values: Ints, below: int) -> tuple[Ints, Ints]:
-    """The distinct values, ascending, and the position of each value among them; all are in [0, below)."""
-    present = np.zeros(below, dtype=bool)
-    present[values] = True
-    found = np.flatnonzero(present)
-    position = np.cumsum(present) - 1
-    return found, position[values]
+def _number_runs(values: Ints) -> tuple[Ints, Ints]:
+    """The distinct values, ascending, and the position of each value among them; quick where equal ones lie together."""
+    begins = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+    found, position = np.unique(values[begins], return_inverse=True)
+    return found, np.repeat(position, np.diff(begins, append=len(values)))
 
 
 def key_template(model: str, version: str, variant: Variant, kind: Kind, layout: str) -> SketchKey:

@@ -18,11 +18,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from driftsonde.core.events import Codes, Floats, Ints
+from driftsonde.core.events import Floats, Ints
 from driftsonde.core.points import NO_POINTS, Points, gather_points
 from driftsonde.core.signals import derive_id
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import ModelSpec, Task
+from driftsonde.core.strata import Strata
 
 # As scikit-learn's log_loss: a certain and wrong score costs a finite amount.
 _SCORE_MARGIN = float(np.finfo(np.float64).eps)
@@ -108,9 +109,22 @@ class Outcomes:
     delays_ms: Ints
     signs: Ints
 
+    def take(self, rows: Ints) -> "Outcomes":
+        """These rows, in this order."""
+        return Outcomes(
+            self.predictions[rows],
+            self.labels[rows],
+            self.scores[rows],
+            self.delays_ms[rows],
+            self.signs[rows],
+        )
 
-def sketch_outcomes(layout: OutcomesLayout, outcomes: Outcomes, group: Codes, groups: int) -> list[Sketch]:
-    """One sketch for each group; `group` is int32[rows]. Call it once a message: sums are added message by message."""
+
+def sketch_outcomes(layout: OutcomesLayout, outcomes: Outcomes, strata: Strata) -> list[Sketch]:
+    """One sketch for each group of `strata`. Call it once a message: sums are added message by message."""
+    member = strata.members[:, strata.of_row]
+    kinds, rows = np.nonzero(member >= 0)
+    outcomes, group, groups = outcomes.take(rows), member[kinds, rows], strata.groups
     signs = outcomes.signs.astype(np.float64)
     counts = np.zeros((groups, layout.bins), dtype=np.int64)
     counts[:, LABELLED] = _weighted(group, signs, groups)
@@ -135,7 +149,7 @@ def sketch_outcomes(layout: OutcomesLayout, outcomes: Outcomes, group: Codes, gr
 
 
 def _gather_scores(
-    layout: OutcomesLayout, outcomes: Outcomes, group: Codes, groups: int, sums: Floats
+    layout: OutcomesLayout, outcomes: Outcomes, group: Ints, groups: int, sums: Floats
 ) -> list[Points]:
     """The scores of each group, and the sums of a binary task, over the rows that have a score and a known label."""
     usable = ~np.isnan(outcomes.scores) & (outcomes.labels < len(layout.classes))
@@ -152,6 +166,6 @@ def _gather_scores(
     return [gather_points(scores[group == g], positive[group == g], whole[group == g]) for g in range(groups)]
 
 
-def _weighted(place: Ints | Codes, signs: Floats, size: int) -> Ints:
+def _weighted(place: Ints, signs: Floats, size: int) -> Ints:
     """Signed counts; exact, since they are far below 2**53."""
     return np.bincount(place, signs, minlength=size).astype(np.int64)

@@ -61,7 +61,7 @@ class Folding:
         by_column = [np.concatenate(column) for column in zip(*slices, strict=True)]
         groups = group_rows(template, plan.slicing.labels, by_column, windows, late)
         sums = np.stack([self.chunk.sums(key, plan.inputs.sums) for key in groups.keys])
-        sketches = sketch_rows(plan.inputs, batches, groups.members, sums)
+        sketches = sketch_rows(plan.inputs, batches, groups.strata, sums)
         return dict(zip(groups.keys, sketches, strict=True))
 
 

@@ -1,14 +1,13 @@
 """From joined rows to the sketches of outcomes."""
 
 import numpy as np
-import numpy.typing as npt
 
 from driftsonde.core.chunks import Kind, SketchKey
 from driftsonde.core.grouping import group_rows, key_template
 from driftsonde.core.join import Joined
 from driftsonde.core.outcomes import Outcomes, sketch_outcomes
 from driftsonde.core.plan import Plan
-from driftsonde.core.sketch import Sketch, add
+from driftsonde.core.sketch import Sketch
 
 
 def outcomes_of(joined: Joined) -> Outcomes:
@@ -31,22 +30,5 @@ def fold_outcomes(joined: Joined, plan: Plan, label_event_time_ms: int) -> dict[
     layout = plan.outcomes.fingerprint
     template = key_template(stream.model, stream.version, stream.variant, Kind.OUTCOMES, layout)
     groups = group_rows(template, plan.slicing.labels, list(joined.slices), windows, late)
-    result: dict[SketchKey, Sketch] = {}
-    for member in groups.members:
-        inside = member >= 0
-        part = _take(outcomes, inside)
-        sketches = sketch_outcomes(plan.outcomes, part, member[inside], len(groups.keys))
-        for number in np.unique(member[inside]).tolist():
-            key = groups.keys[number]
-            result[key] = add(result[key], sketches[number]) if key in result else sketches[number]
-    return result
-
-
-def _take(outcomes: Outcomes, inside: npt.NDArray[np.bool_]) -> Outcomes:
-    return Outcomes(
-        outcomes.predictions[inside],
-        outcomes.labels[inside],
-        outcomes.scores[inside],
-        outcomes.delays_ms[inside],
-        outcomes.signs[inside],
-    )
+    sketches = sketch_outcomes(plan.outcomes, outcomes, groups.strata)
+    return dict(zip(groups.keys, sketches, strict=True))

@@ -1,0 +1,125 @@
+"""Counts per bin and moments of a few columns at once, for the rows of several messages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
+from driftsonde.core.binning import Bins, CategoryTable, bin_values
+from driftsonde.core.events import MISSING_CODE, CategoricalColumn, Column, Floats, Ints, NumericColumn
+from driftsonde.core.sketch import Unseen
+from driftsonde.core.strata import Order, Strata
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRows:
+    """The rows of some messages: the columns of each message by name, its number of rows; what groups they are in."""
+
+    columns: Sequence[Mapping[str, Column]]
+    lengths: Sequence[int]
+    strata: Strata
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What each group comes to, written column by column: counts of [groups, bins], sums of [groups, numeric columns x
+    2], lows and highs of [groups, numeric columns]."""
+
+    counts: Ints
+    sums: Floats
+    lows: Floats
+    highs: Floats
+    unseen: Sequence[Unseen]
+
+
+def fold_numbers(
+    placed: Sequence[tuple[NumericReference, int]], first: int, rows: MessageRows, totals: Totals
+) -> None:
+    """Fold columns, each with the offset of its bins; they are the numeric columns from number `first` on."""
+    values = _values([reference.name for reference, _ in placed], rows)[:, rows.order.rows]
+    _count(placed, bin_values([reference for reference, _ in placed], values), rows.order, totals)
+    columns = slice(first, first + len(placed))
+    # The square of an absurd value is infinite, and so is the sum; infinite sums of both signs give NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
+        _add_moments(values, columns, rows.order, totals)
+
+
+def _values(names: Sequence[str], rows: MessageRows) -> Floats:
+    """Numeric columns one after the other, float64[columns, rows], NaN where a message does not have the column."""
+    parts = [
+        column.values if isinstance(column := named.get(name), NumericColumn) else np.full(length, np.nan)
+        for name in names
+        for named, length in zip(rows.columns, rows.lengths, strict=True)
+    ]
+    return np.concatenate(parts).reshape(len(names), -1)
+
+
+def _add_moments(values: Floats, columns: slice, order: Order, totals: Totals) -> None:
+    """Sums, squares and extremes of the finite values."""
+    plain = low = high = values
+    sums = order.add_segments(values)
+    if not np.isfinite(sums).all():
+        finite = np.isfinite(values)
+        plain, low, high = (np.where(finite, values, other) for other in (0.0, np.inf, -np.inf))
+        sums = order.add_segments(plain)
+    squares = order.add_segments(plain * plain)
+    for place, segments in enumerate((sums, squares)):
+        so_far = totals.sums[:, 2 * columns.start + place : 2 * columns.stop : 2]
+        so_far[:] = order.accumulate(so_far.T, segments).T
+    # + 0.0 turns -0.0 into 0.0: which of them is the smaller would depend on which came first.
+    totals.lows[:, columns] = order.reduce(np.minimum, low).T + 0.0
+    totals.highs[:, columns] = order.reduce(np.maximum, high).T + 0.0
+
+
+def fold_categories(
+    placed: Sequence[tuple[CategoricalReference, int]], rows: MessageRows, totals: Totals
+) -> None:
+    """Fold columns, each with the offset of its bins."""
+    table = CategoryTable([reference for reference, _ in placed])
+    starts = np.empty((len(placed), len(rows.lengths)), dtype=np.int64)
+    parts: list[npt.NDArray[np.int32]] = []
+    for number, (reference, _) in enumerate(placed):
+        for message, (named, length) in enumerate(zip(rows.columns, rows.lengths, strict=True)):
+            column = named.get(reference.name)
+            if isinstance(column, CategoricalColumn):
+                starts[number, message] = table.start_of(number, column.categories)
+                parts.append(column.codes)
+            else:
+                starts[number, message] = table.start_of(number, ())
+                parts.append(np.full(length, MISSING_CODE, dtype=np.int32))
+    entries = np.repeat(starts, rows.lengths, axis=1)
+    entries += np.concatenate(parts).reshape(entries.shape)
+    _count(placed, table.bins_of(entries)[:, rows.order.rows], rows.order, totals)
+    if table.unseen:
+        _count_unseen(table.unseen, entries, rows.strata, totals.unseen)
+
+
+def _count_unseen(
+    names: Mapping[int, tuple[str, str]], entries: Ints, strata: Strata, unseen: Sequence[Unseen]
+) -> None:
+    """Count the values outside the vocabulary, by group and by name; `names` has those of entries."""
+    outside = np.zeros(entries.max() + 1, dtype=np.bool_)
+    outside[[entry for entry in names if entry < len(outside)]] = True
+    columns, places = np.nonzero(outside[entries])
+    found = entries[columns, places]
+    for member in strata.members:
+        group = member[strata.of_row[places]]
+        pairs, counts = np.unique(np.stack([group, found])[:, group >= 0], axis=1, return_counts=True)
+        for (g, entry), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
+            unseen[g][names[entry]] = unseen[g].get(names[entry], 0) + count
+
+
+def _count(placed: Sequence[tuple[Reference, int]], bins: Bins | Ints, order: Order, totals: Totals) -> None:
+    """Count rows by bin, integers of [columns, rows]."""
+    sizes = [len(reference.counts) for reference, _ in placed]
+    width = sum(sizes)
+    place = (np.cumsum(sizes) - sizes)[:, None] + order.strata * width
+    place += bins
+    table = np.bincount(place.ravel(), minlength=len(order.first) * width)
+    target = np.concatenate(
+        [np.arange(offset, offset + size) for (_, offset), size in zip(placed, sizes, strict=True)]
+    )
+    totals.counts[:, target] = order.add_strata(table.reshape(-1, width))
