@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from driftsonde.adapters.specs import baseline_to_json
-from driftsonde.adapters.wire_control import decision_to_record, to_object
+from driftsonde.adapters.wire_control import decision_to_record
 from driftsonde.core.baseline import Baseline, CategoricalReference, Lineage, NumericReference, Performance
+from driftsonde.core.control.canonical import to_object
 from driftsonde.core.control.decisions import Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import Ints, Role, Variant

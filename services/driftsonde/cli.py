@@ -21,8 +21,10 @@ class Entry:
 
 
 COMMANDS: Mapping[str, Entry] = {
+    "audit": Entry("audit:audit", "Check that nobody changed the log of decisions."),
     "demo": Entry("demo:demo", "Show a real incident, found and handled."),
     "digest": Entry("digest:digest", "Print a hash of the results, for comparing two runs."),
+    "doctor": Entry("doctor:doctor", "Check what the services need, and say how to mend it."),
     "migrate": Entry("migrate:migrate", "Bring the ClickHouse schema up to date."),
     "register": Entry("register:register", "Register a model, and a version with its baseline."),
     "replay": Entry("replay:replay", "Judge a file of logged predictions."),
@@ -30,6 +32,7 @@ COMMANDS: Mapping[str, Entry] = {
     "standalone": Entry("standalone:standalone", "Run everything on this machine, without other servers."),
     "token": Entry("token:token", "Make a token of the controller's API."),
     "status": Entry("status:status", "Show how every model does."),
+    "tail": Entry("tail:tail", "Show signals as they come."),
     "topics": Entry("topics:topics", "Make the Kafka topics."),
 }
 

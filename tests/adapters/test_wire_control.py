@@ -19,10 +19,9 @@ from driftsonde.adapters.wire_control import (
     SIGNAL_TYPE,
     TRAFFIC_TYPE,
     detail_from_json,
-    detail_to_json,
     signal_from_record,
-    to_plain,
 )
+from driftsonde.core.control.canonical import detail_to_json, to_plain
 from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.state import State, with_traffic
 from driftsonde.core.control.traffic import Share, Traffic

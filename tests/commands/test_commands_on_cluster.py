@@ -4,12 +4,25 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
+from control_examples import after, setting
+from control_examples import signal as example_signal
+from driftsonde.adapters import topics
+from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.dead_letters import SourceMessage
+from driftsonde.adapters.kafka import producer_config
 from driftsonde.adapters.settings import Settings, environment
+from driftsonde.adapters.wire_control import CONTROL_TYPES
+from driftsonde.archiver.rows import decision_rows
 from driftsonde.cli import main
+from driftsonde.core.control.state import State
+from driftsonde.core.signals import SignalKind
 from driftsonde.standalone.cluster import Cluster
 
 pytestmark = pytest.mark.io
@@ -72,6 +85,37 @@ def test_a_model_is_registered_once_with_a_baseline_from_rows(shell: Shell) -> N
         "driftsonde: 'shop' is registered with another content; --replace replaces it\n",
     )
     assert shell("register", "shop.toml", "--replace") == (0, "shop: registered\n")
+
+
+def test_the_audit_log_holds_until_somebody_changes_it(shell: Shell, servers: Settings) -> None:
+    _, decisions = after(
+        State(), [example_signal(SignalKind.ALERT), example_signal(SignalKind.RETRAIN, hour=1)], setting()
+    )
+    codec, producer = Codec(CONTROL_TYPES), Producer(producer_config(servers.kafka))
+    for decision in decisions:
+        producer.produce(topics.DECISIONS.name, key=b"fraud", value=codec.encode(decision))
+    producer.flush(10)
+    assert shell("audit", "verify") == (
+        0,
+        f"fraud: topic: 2 links, head {decisions[1].hash[:16]}\nfraud: the archive is behind\n",
+    )
+
+    store = Store(servers.clickhouse)
+    source = SourceMessage("decisions", 0, 0, b"fraud", b"")
+    store.insert_arrow("decisions", decision_rows([(source, decision) for decision in decisions]))
+    status, out = shell("audit", "verify", "--model", "fraud")
+    assert (status, out.count(f"2 links, head {decisions[1].hash[:16]}")) == (0, 2)
+    assert shell("audit", "verify", "--model", "none")[0] == 1
+
+    forged = replace(decisions[0], actor="eve")
+    store.insert_arrow("decisions", decision_rows([(source, forged)]))
+    status, out = shell("audit", "verify")
+    assert status == 1
+    assert f"fraud: BROKEN: archive: link 1 (decision {forged.id}, decided): its content" in out
+    assert shell("audit", "verify", "--source", "topic")[0] == 0
+    producer.produce(topics.DECISIONS.name, key=b"fraud", value=b"not ours")
+    producer.flush(10)
+    assert "message 3 of the topic can't be read" in shell("audit", "verify")[1]
 
 
 def test_equal_stores_have_equal_digests(shell: Shell) -> None:

@@ -21,9 +21,10 @@ from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.kafka import ensure_topics, producer_config
 from driftsonde.adapters.settings import KafkaSettings
-from driftsonde.adapters.wire_control import CONTROL_TYPES, to_plain
+from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record
 from driftsonde.controller.journal import read_whole
+from driftsonde.core.control.canonical import to_plain
 from driftsonde.core.control.decisions import Decision
 from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import Variant

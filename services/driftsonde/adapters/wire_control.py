@@ -1,13 +1,11 @@
-"""Signals, decisions and traffic splits as Avro records, and a decision's detail as JSON."""
+"""Signals, decisions and traffic splits as Avro records, and a decision's detail from JSON."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any
 
 from driftsonde.adapters.avro import Record, RecordType
+from driftsonde.core.control.canonical import detail_to_json
 from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Severity, Step
 from driftsonde.core.control.traffic import InvalidSplit, Share, Traffic, validate_split
 from driftsonde.core.events import InvalidEvent, Variant
@@ -15,36 +13,6 @@ from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
 from driftsonde.core.spec import Mode
 
 _EVIDENCE_NUMBERS = ("value", "threshold", "lower", "upper")
-
-
-def to_plain(value: Any) -> Any:
-    """Frozen values as JSON has them: objects, lists, texts, numbers; NaN and the infinities become null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return to_object(value)
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(entry) for key, entry in value.items()}
-    if isinstance(value, tuple | list):
-        return [to_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def to_object(value: Any) -> dict[str, Any]:
-    """The JSON object of a frozen value."""
-    return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-
-
-def detail_to_json(detail: Detail) -> str:
-    """What is not its default, as compact JSON with sorted keys: the same detail gives the same text."""
-    plain = {
-        field.name: to_plain(getattr(detail, field.name))
-        for field in dataclasses.fields(detail)
-        if getattr(detail, field.name) != field.default
-    }
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def detail_from_json(text: str) -> Detail:
@@ -111,7 +79,10 @@ def decision_to_record(decision: Decision) -> Record:
 
 
 def decision_from_record(record: Record) -> Decision:
-    fields = {field.name: record[field.name] for field in dataclasses.fields(Decision)}
+    """Without a place in the chain where the record has none: a file of results has not."""
+    fields = {
+        field.name: record[field.name] for field in dataclasses.fields(Decision) if field.name in record
+    }
     fields["step"] = Step(record["step"])
     fields["kind"] = Kind(record["kind"])
     fields["mode"] = Mode(record["mode"]) if record["mode"] else None

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from driftsonde.adapters.dead_letters import PREFIX, SourceMessage
-from driftsonde.adapters.wire_control import detail_to_json, to_plain
 from driftsonde.archiver.columns import (
     Array,
     Vocabulary,
@@ -19,6 +18,7 @@ from driftsonde.archiver.columns import (
     times,
     value_columns,
 )
+from driftsonde.core.control.canonical import detail_to_json, to_plain
 from driftsonde.core.control.decisions import Decision
 from driftsonde.core.events import (
     CategoricalColumn,
@@ -127,6 +127,9 @@ def decision_rows(read: Sequence[Read[Decision]]) -> pa.Table:
             "policy": texts([decision.policy for decision in decisions]),
             "timestamp": times([decision.timestamp_ms for decision in decisions]),
             "detail": pa.array([detail_to_json(decision.detail) for decision in decisions]),
+            "sequence": pa.array([decision.sequence for decision in decisions], pa.uint64()),
+            "previous": pa.array([decision.previous for decision in decisions]),
+            "hash": pa.array([decision.hash for decision in decisions]),
         }
     )
 

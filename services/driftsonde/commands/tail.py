@@ -15,8 +15,9 @@ from driftsonde.adapters.durations import parse_duration_ms
 from driftsonde.adapters.kafka import MissingTopic
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.topics import SIGNALS
-from driftsonde.adapters.wire_control import CONTROL_TYPES, to_object
+from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.commands.errors import BadInput, end_on_sigterm, settings_of_environment, world_failures
+from driftsonde.core.control.canonical import to_object
 from driftsonde.core.signals import Signal, SignalKind
 
 _STYLE = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from driftsonde.adapters.wire_control import to_plain
+from driftsonde.core.control.canonical import to_plain
 from driftsonde.core.control.decisions import Change, Decision, Kind
 from driftsonde.core.control.state import Effect
 from driftsonde.core.signals import Signal

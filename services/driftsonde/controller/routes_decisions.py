@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from driftsonde.adapters.wire_control import to_object
 from driftsonde.controller.backend import Backend, Json, Limit, Reason, RequestBody, submit
 from driftsonde.core.control.access import Person, Role
+from driftsonde.core.control.canonical import to_object
 from driftsonde.core.control.decisions import Decision, Kind, Step
 from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import Acknowledgement, Approval, Refused, Rejection, Unknown

@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 
 from driftsonde.adapters.specs import baseline_document, fingerprint, spec_document
-from driftsonde.adapters.wire_control import to_object
 from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.controller.backend import Backend, Json
+from driftsonde.core.control.canonical import to_object
 from driftsonde.core.control.inputs import Unknown
 
 

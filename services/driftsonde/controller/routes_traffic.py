@@ -6,9 +6,9 @@ from fastapi import APIRouter, Body, Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from driftsonde.adapters.wire_control import to_object
 from driftsonde.controller.backend import Backend, Json, Name, Reason, RequestBody, submit
 from driftsonde.core.control.access import Person, Role
+from driftsonde.core.control.canonical import to_object
 from driftsonde.core.control.gate import Gate, gate
 from driftsonde.core.control.inputs import SplitChange, Unknown
 from driftsonde.core.control.traffic import Share

@@ -1,9 +1,13 @@
 """Laws of the controller's state: it is the fold of its decisions, whatever comes twice, late or in another order."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
+from driftsonde.adapters.wire_control import decision_to_record
+from driftsonde.core.control.chain import Head, link_of, verify
 from driftsonde.core.control.decisions import Action, Decision, Kind, Step
 from driftsonde.core.control.inputs import (
     Acknowledgement,
@@ -60,8 +64,23 @@ def test_order_across_episodes_and_repetition_do_not_matter(
     observe = setting(retrain=Mode.OBSERVE, rollback=Mode.OBSERVE)
     in_turn, decisions = after(State(), [event for episode in episodes for event in episode], observe)
     mixed, others = after(State(), list(data.draw(_deliveries(episodes))), observe)
-    assert mixed == in_turn
-    assert sorted(decisions, key=_identity) == sorted(others, key=_identity)
+    # Each order has its own chain, of the same decisions.
+    loose, loose_others = _unchained(decisions), _unchained(others)
+    assert fold(State(), loose_others) == fold(State(), loose)
+    assert sorted(loose, key=_identity) == sorted(loose_others, key=_identity)
+    for state, chained in ((in_turn, decisions), (mixed, others)):
+        assert verified(chained) == {name: model.head for name, model in state.models.items()}
+
+
+def _unchained(decisions: list[Decision]) -> list[Decision]:
+    return [replace(decision, sequence=0, previous="", hash="") for decision in decisions]
+
+
+def verified(decisions: list[Decision]) -> dict[str, Head]:
+    """The heads of the chains as they are found on the wire; fails where one does not hold."""
+    findings = verify(link_of(decision_to_record(decision)) for decision in decisions)
+    assert [finding.problem for finding in findings if finding.problem] == []
+    return {finding.model: finding.head for finding in findings}
 
 
 @given(_episodes(), st.data())
@@ -116,6 +135,7 @@ def _inputs(draw: st.DrawFn, state: State) -> Input:
 def test_the_state_is_the_fold_of_the_decisions(history: tuple[State, list[Decision]]) -> None:
     state, decisions = history
     assert fold(CANARY, decisions) == state
+    assert verified(decisions) == {name: it.head for name, it in state.models.items() if it.head.sequence}
 
 
 @given(_histories(), st.data())

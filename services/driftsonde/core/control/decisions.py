@@ -96,7 +96,8 @@ class Decision:
 
     incident, signal: ids, "" where there is none. mode: what the policy says about this kind of action; None where
     no policy is asked (an alert, a person's own act). actor: a person's name, or "controller". policy: fingerprint
-    of the policy that was applied.
+    of the policy that was applied. sequence, previous, hash: its place in the model's chain, from 1; 0 and "" for one
+    that is not in it yet, or was written before there was one (see `chain`).
     """
 
     id: str
@@ -111,3 +112,6 @@ class Decision:
     policy: str
     timestamp_ms: int
     detail: Detail = field(default_factory=Detail)
+    sequence: int = 0
+    previous: str = ""
+    hash: str = ""

@@ -22,7 +22,7 @@ from driftsonde.core.control.inputs import (
 from driftsonde.core.control.making import about, expired, id_of_decision, next_step, obstacle_to, with_action
 from driftsonde.core.control.people import on_acknowledgement, on_answer, on_split_change
 from driftsonde.core.control.policy import rule
-from driftsonde.core.control.state import ModelState, State, fold
+from driftsonde.core.control.state import ModelState, State, enter
 from driftsonde.core.signals import Signal, SignalKind
 
 NOTHING_TO_RESOLVE = "no incident of this episode is open"
@@ -34,8 +34,7 @@ def step(state: State, event: Input, now_ms: int, setting: Setting) -> tuple[Sta
 
     Raises `Refused`, `Unknown` or `InvalidSplit` for what a person may not do; the state is as before then.
     """
-    decisions = _decide(state, event, now_ms, setting)
-    return fold(state, decisions), decisions
+    return enter(state, _decide(state, event, now_ms, setting))
 
 
 def _decide(state: State, event: Input, now_ms: int, setting: Setting) -> list[Decision]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
+from driftsonde.core.control.chain import Head, moved, sealed
 from driftsonde.core.control.decisions import Action, Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status, changed
 from driftsonde.core.control.traffic import Traffic
@@ -66,7 +67,7 @@ class ModelState:
 
     pending: effects by id, oldest first. retrainings: the event time of the latest retrainings that were set going,
     by decision id. event_ms: the newest event time that a signal spoke of. forgotten_ms: signals of windows up to
-    here may have been forgotten.
+    here may have been forgotten. head: the newest link of the audit log.
     """
 
     model: str
@@ -77,6 +78,7 @@ class ModelState:
     traffic: Traffic | None = None
     event_ms: int = 0
     forgotten_ms: int = -1
+    head: Head = field(default_factory=Head)
 
     @property
     def last_retraining_ms(self) -> int | None:
@@ -111,8 +113,19 @@ class State:
 def fold(state: State, decisions: Iterable[Decision]) -> State:
     """The state after these decisions. One that was folded already changes nothing."""
     for decision in decisions:
-        state = with_model(state, _after(state.model(decision.model), decision))
+        model = _after(state.model(decision.model), decision)
+        head = moved(model.head, decision)
+        state = with_model(state, model if head is model.head else replace(model, head=head))
     return state
+
+
+def enter(state: State, decisions: Iterable[Decision]) -> tuple[State, list[Decision]]:
+    """The state after new decisions, and these as the next links of their models' chains."""
+    entered: list[Decision] = []
+    for decision in decisions:
+        entered.append(sealed(decision, state.model(decision.model).head))
+        state = fold(state, entered[-1:])
+    return state, entered
 
 
 def with_model(state: State, model: ModelState) -> State:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from driftsonde.adapters.wire_control import to_object, to_plain
+from driftsonde.core.control.canonical import to_object, to_plain
 from driftsonde.core.signals import Signal, SignalKind
 from driftsonde.standalone.demo.control_log import Seen
 from driftsonde.standalone.demo.expectations import Expectation
