@@ -3,10 +3,11 @@ import base64
 import pytest
 
 from driftsonde.controller.config import ControllerConfig, parse_config
-from driftsonde.controller.config_parts import InvalidConfig
-from driftsonde.core.control.decisions import Kind
+from driftsonde.controller.config_parts import Channel, InvalidConfig
+from driftsonde.core.control.decisions import Kind, Severity
 from driftsonde.core.control.retry import ONCALL_DELAYS_MS
-from driftsonde.core.control.routing import Route
+from driftsonde.core.control.routing import SEVERITIES, Route
+from driftsonde.core.signals import Rule
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 GOOD = f"""
@@ -84,3 +85,71 @@ def test_two_endpoints_of_one_name_are_refused() -> None:
     endpoint = GOOD[GOOD.index("[[endpoints]]") : GOOD.index("[retrain]")]
     with pytest.raises(InvalidConfig, match="names must differ"):
         parse_config(endpoint * 2, ENVIRON)
+
+
+CHANNELS = """
+link = "https://c.example.com/{incident}"
+[[endpoints]]
+name = "pager"
+type = "pagerduty"
+key = "k"
+severity = "critical"
+hours = "Fri-Mon 22:00-06:00"
+timezone = "Europe/Berlin"
+outside_hours = "skip"
+escalate_after = "10m"
+[[endpoints]]
+name = "chat"
+type = "slack"
+url = "https://hooks.example.com/T0/secret"
+digest = "1h"
+[severities]
+drift = "info"
+"""
+
+
+def test_channels_and_routes() -> None:
+    config = parse_config(CHANNELS, {})
+    pager, chat = config.endpoints
+    assert (pager.url, pager.token, pager.channel) == (
+        "https://events.pagerduty.com",
+        "k",
+        Channel.PAGERDUTY,
+    )
+    assert (chat.channel, chat.token) == (Channel.SLACK, "")
+    hours = config.routes[0].hours
+    assert hours is not None
+    assert (sorted(hours.days), hours.start_minute, hours.end_minute) == ([0, 4, 5, 6], 1320, 360)
+    assert not config.routes[0].hold
+    assert config.severities == {**SEVERITIES, Rule.DRIFT: Severity.INFO}
+    assert "secret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"pagerduty"', '"pager"', "endpoints.pager.type: 'pager'; expected one of webhook, pagerduty"),
+        ('key = "k"\n', "", "endpoints.pager: expected key or key_env"),
+        ('key = "k"', 'key = "k"\nkey_env = "K"', "endpoints.pager: key and key_env exclude each other"),
+        ('key = "k"', 'secret = "k"', "endpoints.pager: pagerduty is not signed"),
+        ('"critical"', '"urgent"', "endpoints.pager.severity: 'urgent'"),
+        ("Fri-Mon 22:00-06:00", "always", "endpoints.pager.hours: 'always'"),
+        ("Fri-Mon 22:00-06:00", "Fri-Xyz 22:00-06:00", "endpoints.pager.hours: 'Fri-Xyz"),
+        ("Fri-Mon 22:00-06:00", "Fri 22:70-06:00", "has no such time of day"),
+        ("Europe/Berlin", "Europe/Atlantis", "endpoints.pager.timezone: there is no 'Europe/Atlantis'"),
+        ('"skip"', '"drop"', "endpoints.pager.outside_hours: expected hold or skip"),
+        ('"10m"', '"soon"', "endpoints.pager.escalate_after: 'soon'"),
+        ('escalate_after = "10m"', 'digest = "10m"', "endpoints.pager.digest: pagerduty keeps alerts"),
+        ('url = "https://hooks.example.com/T0/secret"\n', "", "endpoints.chat: expected url or url_env"),
+        ("https://hooks.example.com/T0", "https://127.0.0.1:99/T0", "endpoints.chat.url: port 99"),
+        ("{incident}", "{incidents}", "link: expected no other fields than decision, incident, model"),
+        ('drift = "info"', 'drift = "none"', "severities.drift: 'none'"),
+        ('drift = "info"', 'rain = "info"', "severities: 'rain'"),
+    ],
+)
+def test_a_mistake_in_a_channel_names_the_field(old: str, new: str, problem: str) -> None:
+    assert old in CHANNELS
+    with pytest.raises(InvalidConfig) as caught:
+        parse_config(CHANNELS.replace(old, new), {})
+    assert problem in str(caught.value)
+    assert "/T0" not in str(caught.value)

@@ -7,6 +7,8 @@ import pytest
 from driftsonde.adapters.specs import InvalidSpec, spec_from_toml
 from driftsonde.controller.config import parse_config
 from driftsonde.controller.config_parts import InvalidConfig
+from driftsonde.core.control.decisions import Severity
+from driftsonde.core.signals import Rule
 from driftsonde.core.spec import Mode, Task
 
 TOP = Path(__file__).parents[2]
@@ -50,3 +52,31 @@ def test_the_container_sees_the_example_where_env_example_says() -> None:
         f"/etc/driftsonde/{EXAMPLES.joinpath('controller.toml').name}" in (TOP / ".env.example").read_text()
     )
     assert "./deploy/examples:/etc/driftsonde:ro" in (TOP / "docker-compose.yml").read_text()
+
+
+def test_the_larger_example_is_read_whole() -> None:
+    variables = {
+        "PAGERDUTY_ROUTING_KEY": "r" * 32,
+        "OPSGENIE_API_KEY": "key",
+        "SLACK_WEBHOOK_URL": "https://hooks.slack.example.com/T0",
+        "SLACK_DIGEST_URL": "https://hooks.slack.example.com/T1",
+    }
+    config = parse_config((EXAMPLES / "oncall.toml").read_text(encoding="utf-8"), variables)
+    assert [(endpoint.name, endpoint.channel.value) for endpoint in config.endpoints] == [
+        ("pager", "pagerduty"),
+        ("lead", "opsgenie"),
+        ("chat", "slack"),
+        ("digest", "slack"),
+        ("alertmanager", "alertmanager"),
+    ]
+    pager, lead, chat, digest, alertmanager = config.routes
+    assert (pager.at_least, pager.incidents_only) == (Severity.CRITICAL, True)
+    assert lead.escalation_ms == 900_000
+    assert chat.hours is not None
+    assert (chat.hold, sorted(chat.hours.days), chat.hours.start_minute) == (True, [0, 1, 2, 3, 4], 540)
+    assert digest.digest_ms == 86_400_000
+    assert alertmanager.incidents_only
+    assert config.severities[Rule.QUALITY] is Severity.CRITICAL
+    for variable in variables:
+        with pytest.raises(InvalidConfig, match=f"the environment has no {variable}"):
+            parse_config((EXAMPLES / "oncall.toml").read_text(encoding="utf-8"), variables | {variable: ""})

@@ -24,7 +24,7 @@ def delivery_of(config: ControllerConfig, state: State, effect: Effect) -> Deliv
     if endpoint.channel is Channel.WEBHOOK:
         talk = _signed(endpoint, effect.id, body_of(effect, record.first))
     else:
-        talk = _told(endpoint, _notice(config, state, effect))
+        talk = _told(endpoint, notice_of(config, state, effect))
     return Delivery((effect,), lane, talk)
 
 
@@ -35,7 +35,7 @@ def digest_of(
     endpoint = config.endpoint(name)
     if endpoint is None or not effects:
         return None
-    notices = tuple(_notice(config, state, effect) for effect in effects)
+    notices = tuple(notice_of(config, state, effect) for effect in effects)
     if endpoint.channel is Channel.SLACK:
         talk = slack.tell_digest(endpoint.url, notices)
     else:
@@ -59,7 +59,7 @@ def _told(endpoint: Endpoint, notice: Notice) -> Talk:
             return slack.tell(endpoint.url, notice)
 
 
-def _notice(config: ControllerConfig, state: State, effect: Effect) -> Notice:
+def notice_of(config: ControllerConfig, state: State, effect: Effect) -> Notice:
     decision = effect.decision
     record = state.record(decision.id)
     names = {"model": decision.model, "incident": decision.incident, "decision": decision.id}
