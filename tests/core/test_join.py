@@ -11,7 +11,13 @@ CHAMPION = Stream("m", "1", Variant.CHAMPION)
 SHADOW = Stream("m", "2", Variant.SHADOW)
 
 
-def entries(stream: Stream, *ids: str, arrived_ms: int = 0, predicted: float = 1.0) -> Entries:
+def entries(
+    stream: Stream,
+    *ids: str,
+    arrived_ms: int = 0,
+    predicted: float = 1.0,
+    slice_labels: tuple[str, ...] = ("", "country=DE"),
+) -> Entries:
     rows = len(ids)
     return Entries(
         stream,
@@ -20,6 +26,7 @@ def entries(stream: Stream, *ids: str, arrived_ms: int = 0, predicted: float = 1
         np.full(rows, predicted),
         np.full(rows, np.nan),
         np.zeros((1, rows), dtype=np.int32),
+        slice_labels,
         arrived_ms,
         np.full(rows, np.nan),
         np.full(rows, NO_LABEL_TIME_MS, dtype=np.int64),
@@ -81,3 +88,13 @@ def test_changes_come_by_stream() -> None:
     ]
     assert joined[0].timestamps_ms.tolist() == [0, 1]
     assert joined[0].slices.shape == (1, 2)
+
+
+def test_predictions_that_were_sliced_otherwise_are_changed_apart() -> None:
+    """A version that gets its first baseline slices by more values, and its codes mean others."""
+    old, new = entries(CHAMPION, "a"), entries(CHAMPION, "b", "c", slice_labels=("", "country=FR", "sex=f"))
+    joined = apply_labels([(new, 1, 1.0, 5), (old, 0, 1.0, 5), (new, 0, 0.0, 6)])
+    assert [(part.slice_labels, part.labels.tolist()) for part in joined] == [
+        (new.slice_labels, [1.0, 0.0]),
+        (old.slice_labels, [1.0]),
+    ]

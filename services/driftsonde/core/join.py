@@ -4,9 +4,9 @@ What is not in the index is joined through the store. An entry is what the outco
 the value predicted, its score, its slices, and the newest label it has been joined with.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -32,8 +32,9 @@ class Entries:
     """Predictions of one stream, in columns of one length.
 
     predictions: float64, as in `outcomes.Outcomes`, NaN where the prediction is missing; scores: float64; slices:
-    int32[segment columns, rows]; labels and label_times_ms: the newest label so far, written in place.
-    `arrived_ms` is the event time of the partition before the message that brought them.
+    int32[sliced columns, rows], codes into `slice_labels`, those of the plan that the predictions were folded with (a
+    newer baseline slices otherwise); labels and label_times_ms: the newest label so far, written in place.
+    `arrived_ms` is the event time of the partition before the message that brought them, at least to the second.
     """
 
     stream: Stream
@@ -42,6 +43,7 @@ class Entries:
     predictions: Floats
     scores: Floats
     slices: Codes
+    slice_labels: tuple[str, ...]
     arrived_ms: int
     labels: Floats
     label_times_ms: Ints
@@ -49,6 +51,9 @@ class Entries:
 
 # One prediction: its entries, and its row in them.
 Place = tuple[Entries, int]
+
+# What a label changed: a prediction, the label, its time, and +1 to put the outcome in or -1 to take it out.
+_Change = tuple[Entries, int, float, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class _Held:
 
 
 _first = attrgetter("first")
+_arrived = attrgetter("entries.arrived_ms")
 
 
 @dataclass(slots=True)
@@ -77,6 +83,7 @@ class PredictionIndex:
     _messages: deque[_Held] = field(default_factory=deque)
     _numbers: dict[Stream, dict[str, int]] = field(default_factory=dict)
     _next_number: int = 0
+    _evicted: list[Entries] = field(default_factory=list)
 
     def add(self, offset: int, entries: Entries) -> None:
         """Hold the entries of the message at `offset`, in the order of offsets; a prediction sent twice keeps its first
@@ -102,12 +109,26 @@ class PredictionIndex:
             if stream.model == model and (number := numbers.get(prediction_id)) is not None
         ]
 
+    def arrived_in(self, from_ms: int, below_ms: int) -> Iterator[Entries]:
+        """What is held and came when event time was in [from_ms, below_ms), in the order of the log."""
+        for number in range(bisect_left(self._messages, from_ms, key=_arrived), len(self._messages)):
+            entries = self._messages[number].entries
+            if entries.arrived_ms >= below_ms:
+                return
+            yield entries
+
+    def take_evicted(self) -> list[Entries]:
+        """What has left since the last call, in the order of the log."""
+        evicted, self._evicted = self._evicted, []
+        return evicted
+
     def _place(self, number: int) -> Place:
         held = self._messages[bisect_right(self._messages, number, key=_first) - 1]
         return held.entries, number - held.first
 
     def _evict(self) -> None:
         held = self._messages.popleft()
+        self._evicted.append(held.entries)
         numbers = self._numbers[held.entries.stream]
         for number, prediction_id in enumerate(held.entries.ids, held.first):
             if numbers.get(prediction_id) == number:
@@ -119,7 +140,7 @@ class PredictionIndex:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Rows of one stream that a label message changed: the outcomes to put in and to take out.
+    """Rows of one stream, sliced alike, that a label message changed: the outcomes to put in and to take out.
 
     Every array has one entry a change: window and slices are the prediction's, `signs` is +1 or -1.
     """
@@ -129,6 +150,7 @@ class Joined:
     predictions: Floats
     scores: Floats
     slices: Codes
+    slice_labels: tuple[str, ...]
     labels: Floats
     label_times_ms: Ints
     signs: Ints
@@ -137,12 +159,12 @@ class Joined:
 def apply_labels(
     found: Sequence[tuple[Entries, int, float, int]],
 ) -> list[Joined]:
-    """Write labels into their entries and return what changed, by stream in the order of first appearance.
+    """Write labels into their entries and return what changed, by stream and slicing in the order of first appearance.
 
     `found`: (entries, row, label, label time). The newest label by time wins, the later one in the log on a tie; an
     older one, or the same one again, changes nothing.
     """
-    changes: dict[Stream, list[tuple[Entries, int, float, int, int]]] = {}
+    changes: dict[Stream, list[_Change]] = {}
     for entries, row, label, time_ms in found:
         old_time = int(entries.label_times_ms[row])
         if time_ms < old_time or np.isnan(entries.predictions[row]):
@@ -156,16 +178,27 @@ def apply_labels(
         rows.append((entries, row, label, time_ms, +1))
         entries.labels[row] = label
         entries.label_times_ms[row] = time_ms
-    return [_joined(stream, rows) for stream, rows in changes.items()]
+    return [_joined(stream, part) for stream, rows in changes.items() for part in _sliced_alike(rows)]
 
 
-def _joined(stream: Stream, rows: Sequence[tuple[Entries, int, float, int, int]]) -> Joined:
+def _sliced_alike(rows: list[_Change]) -> list[list[_Change]]:
+    """The changes by how their predictions are sliced, in the order of first appearance; as a rule all are alike."""
+    if len(set({id(entries): entries.slice_labels for entries, *_ in rows}.values())) == 1:
+        return [rows]
+    parts: dict[tuple[str, ...], list[_Change]] = {}
+    for change in rows:
+        parts.setdefault(change[0].slice_labels, []).append(change)
+    return list(parts.values())
+
+
+def _joined(stream: Stream, rows: Sequence[_Change]) -> Joined:
     return Joined(
         stream=stream,
         timestamps_ms=np.array([entries.timestamps_ms[row] for entries, row, *_ in rows], dtype=np.int64),
         predictions=np.array([entries.predictions[row] for entries, row, *_ in rows]),
         scores=np.array([entries.scores[row] for entries, row, *_ in rows]),
         slices=np.stack([entries.slices[:, row] for entries, row, *_ in rows], axis=1),
+        slice_labels=rows[0][0].slice_labels,
         labels=np.array([label for _, _, label, _, _ in rows]),
         label_times_ms=np.array([time for _, _, _, time, _ in rows], dtype=np.int64),
         signs=np.array([sign for *_, sign in rows], dtype=np.int64),

@@ -81,6 +81,7 @@ def entries_of(
         predictions=target_values(plan.spec, predicted) if predicted else np.full(rows, np.nan),
         scores=score.values if isinstance(score, NumericColumn) else np.full(rows, np.nan),
         slices=np.array(codes, dtype=np.int32).reshape(len(codes), rows),
+        slice_labels=plan.slicing.labels,
         arrived_ms=arrived_ms,
         labels=np.full(rows, np.nan),
         label_times_ms=np.full(rows, NO_LABEL_TIME_MS, dtype=np.int64),

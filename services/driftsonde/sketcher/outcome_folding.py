@@ -29,6 +29,6 @@ def fold_outcomes(joined: Joined, plan: Plan, label_event_time_ms: int) -> dict[
     late = (deadline <= label_event_time_ms).astype(np.int64)
     layout = plan.outcomes.fingerprint
     template = key_template(stream.model, stream.version, stream.variant, Kind.OUTCOMES, layout)
-    groups = group_rows(template, plan.slicing.labels, list(joined.slices), windows, late)
+    groups = group_rows(template, joined.slice_labels, list(joined.slices), windows, late)
     sketches = sketch_outcomes(plan.outcomes, outcomes, groups.strata)
     return dict(zip(groups.keys, sketches, strict=True))
