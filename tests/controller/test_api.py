@@ -12,8 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
+from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.service import Conditions
+from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.adapters.specs import baseline_document
 from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.controller.backend import Backend
@@ -83,7 +85,14 @@ def door(
     create_metrics(registry, "controller", "0")
     guard = Guard(lambda: tokens, lambda: desk.now_ms / 1000)
     backend = Backend(
-        lambda: desk.state, lambda: CATALOGUE, desk.submit, ready or Conditions(), registry, guard, timeout_s
+        lambda: desk.state,
+        lambda: CATALOGUE,
+        desk.submit,
+        ready or Conditions(),
+        registry,
+        guard,
+        Store(ClickHouseSettings()),
+        timeout_s,
     )
     return Door("127.0.0.1", 0, backend)
 

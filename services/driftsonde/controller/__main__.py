@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
 from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.outbound import Sender, trusting
@@ -139,6 +140,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
         ready=ready,
         registry=registry,
         guard=Guard(tokens.current, time.monotonic, Allowance(settings.controller.requests_per_s)),
+        store=Store(settings.clickhouse),
     )
     try:
         door = Door(settings.http.bind, settings.http.port, backend)

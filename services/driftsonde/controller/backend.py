@@ -10,6 +10,7 @@ from fastapi import Query
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, Field
 
+from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.controller import problems
@@ -26,7 +27,8 @@ Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the API stands on. timeout_s: how long a change waits for the writer."""
+    """What API and console stand on. store: the judge's results, read by the console. timeout_s: how long a change
+    waits for the writer."""
 
     state: Callable[[], State]
     catalogue: Callable[[], Catalogue]
@@ -34,6 +36,7 @@ class Backend:
     ready: Conditions
     registry: CollectorRegistry
     guard: Guard
+    store: Store
     timeout_s: float = 10.0
 
 

@@ -71,7 +71,7 @@ def column_detail(
         hover=True,
     )
     rates = tuple(_rate_charts(axis, results, column.name))
-    pairs, note = _pairs(bins)
+    pairs, note = pairs_of(bins)
     header, rows = _table(axis, results, column.name)
     return ColumnDetail(column.name, anchor, _sentence(column), chart, rates, pairs, note, header, rows)
 
@@ -95,7 +95,7 @@ def _rate_charts(axis: TimeAxis, results: Results, name: str) -> Iterator[Chart]
             yield line_chart(axis, metric, title, [Line(title, points, "one", bars=True)], floor=0.0)
 
 
-def _pairs(bins: Sequence[BinCount]) -> tuple[tuple[BarPair, ...], str]:
+def pairs_of(bins: Sequence[BinCount]) -> tuple[tuple[BarPair, ...], str]:
     """The bins as pairs of bars, all to one scale; of very many the ones that hold most."""
     before_total = max(1, sum(entry.reference_count for entry in bins))
     after_total = max(1, sum(entry.count for entry in bins))

@@ -114,7 +114,7 @@ def other_decisions(results: Results) -> tuple[DecisionLine, ...]:
     """Decisions that no listed signal led to: a person's own acts."""
     known = {signal.id for signal in results.signals}
     loose = [decision for decision in results.decisions if decision.signal not in known]
-    return tuple(_decision_line(decision) for decision in sorted(loose, key=lambda d: d.timestamp_ms))[
+    return tuple(decision_line(decision) for decision in sorted(loose, key=lambda d: d.timestamp_ms))[
         :LISTED_SIGNALS
     ]
 
@@ -150,7 +150,7 @@ def _entry(signal: Signal, decisions: Sequence[Decision]) -> Entry:
         about += f", {signal.segment}"
     told = [decision for decision in decisions if decision.kind is not Kind.NOTIFY]
     deliveries = [decision for decision in decisions if decision.kind is Kind.NOTIFY]
-    lines = [_decision_line(decision, signal.summary) for decision in (*told, *deliveries)]
+    lines = [decision_line(decision, signal.summary) for decision in (*told, *deliveries)]
     return Entry(
         kind=signal.kind,
         word=_KIND_WORDS[signal.kind],
@@ -178,7 +178,7 @@ def _evidence(evidence: Sequence[Evidence]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _decision_line(decision: Decision, said: str = "") -> DecisionLine:
+def decision_line(decision: Decision, said: str = "") -> DecisionLine:
     """`said` is what stands above it already: a reason that only repeats it is left out."""
     detail = decision.detail
     what = (
