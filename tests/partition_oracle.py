@@ -13,7 +13,7 @@ from driftsonde.core.join import Entries, Stream
 from driftsonde.core.plan import Plan
 from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
-from driftsonde.core.spec import Task
+from driftsonde.core.spec import ModelSpec, Task
 from driftsonde.sketcher.folding import entries_of
 from driftsonde.sketcher.labels import Found, Lookup
 from driftsonde.sketcher.messages import Message
@@ -95,19 +95,20 @@ def event_times(log: Log) -> list[int]:
 def answer(log: Log, lookup: Lookup) -> Found:
     """What a store that has everything says to a lookup."""
     labels = [n for n, (offset, _) in enumerate(log.labels) if offset < lookup.labels_below]
-    known = join(log, len(labels), 1, None)
+    joining = join(log, len(labels), 1, None)
+    joining.gate_ms = max(joining.gate_ms, lookup.gate_ms)
+    joining.join_kept(0, -1, {})
     found: list[Entries] = []
-    for (stream, prediction_id), prediction in known.items():
+    for (stream, prediction_id), prediction in joining.known.items():
         if (
             stream.model != lookup.model
             or prediction_id not in lookup.ids
             or prediction.offset >= lookup.predictions_below
-            or prediction.arrived_ms >= lookup.gate_ms
         ):
             continue
         plan = plans(stream.model, stream.version)
         assert plan is not None
-        entries = entries_of(stream, plan, _one(prediction), -1)
+        entries = entries_of(stream, plan, _one(prediction), prediction.arrived_ms // 1000 * 1000)
         entries.labels[0] = prediction.label
         entries.label_times_ms[0] = prediction.label_ms
         found.append(entries)
@@ -232,10 +233,114 @@ def _count_row(
         start += size
 
 
-def join(
-    log: Log, until: int, chunk_size: int, totals: dict[tuple[int, SketchKey], _Sum] | None
-) -> Mapping[tuple[Stream, str], Prediction]:
-    """Join the first `until` messages of labels into `totals`, if wanted; returns the predictions after that."""
+@dataclass(slots=True)
+class Joining:
+    """The state of the labels' join: every prediction of the log, and the newest label of each id without one.
+
+    `gate_ms` is the second of event time up to which predictions are seen.
+    """
+
+    known: dict[tuple[Stream, str], Prediction]
+    chunk_size: int
+    totals: dict[tuple[int, SketchKey], _Sum] | None
+    gate_ms: int = -1
+    kept: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
+
+    def join_kept(
+        self, chunk: int, label_time_ms: int, here: dict[tuple[int, SketchKey], dict[int, float]]
+    ) -> None:
+        """Join the labels that were kept with the predictions that are seen now."""
+        for model, prediction_id in sorted(self.kept):
+            seen = self._seen(model, prediction_id)
+            if seen:
+                label = self.kept.pop((model, prediction_id))
+                for stream, prediction in seen:
+                    self._apply(stream, prediction, label, (chunk, label_time_ms), here)
+
+    def take(self, offset: int, message: Message, label_time_ms: int) -> None:
+        event = message.event
+        lateness_ms = 0 if isinstance(event, Heartbeat) else _spec(event.model).lateness_ms
+        self.gate_ms = max(self.gate_ms, (_newest_ms(message) + lateness_ms) // 1000 * 1000)
+        chunk = offset // self.chunk_size
+        here: dict[tuple[int, SketchKey], dict[int, float]] = {}
+        self.join_kept(chunk, label_time_ms, here)
+        if isinstance(event, LabelBatch):
+            self._take_labels(event, (chunk, label_time_ms), here)
+        if self.totals is not None:
+            for place, sums in here.items():
+                _add_sums(self.totals[place], sums)
+
+    def _take_labels(
+        self, labels: LabelBatch, at: tuple[int, int], here: dict[tuple[int, SketchKey], dict[int, float]]
+    ) -> None:
+        plan = plans(labels.model, "")
+        assert plan is not None
+        for row, (prediction_id, time_ms) in enumerate(
+            zip(labels.ids, labels.timestamps_ms.tolist(), strict=True)
+        ):
+            label = _label(plan, labels, row)
+            seen = self._seen(labels.model, prediction_id)
+            for stream, prediction in seen:
+                self._apply(stream, prediction, (label, time_ms), at, here)
+            known = self.kept.get((labels.model, prediction_id))
+            if not seen and not math.isnan(label) and (known is None or known[1] <= time_ms):
+                self.kept[labels.model, prediction_id] = (label, time_ms)
+
+    def _seen(self, model: str, prediction_id: str) -> list[tuple[Stream, Prediction]]:
+        return [
+            (stream, prediction)
+            for stream in STREAMS
+            if stream.model == model
+            and (prediction := self.known.get((stream, prediction_id))) is not None
+            and prediction.arrived_ms // 1000 * 1000 < self.gate_ms
+        ]
+
+    def _apply(
+        self,
+        stream: Stream,
+        prediction: Prediction,
+        labelled: tuple[float, int],
+        at: tuple[int, int],
+        here: dict[tuple[int, SketchKey], dict[int, float]],
+    ) -> None:
+        label, time_ms = labelled
+        plan = plans(stream.model, stream.version)
+        assert plan is not None
+        spec = plan.spec
+        predicted = _predicted(plan, prediction)
+        if math.isnan(label) or math.isnan(predicted) or time_ms < prediction.label_ms:
+            return
+        if prediction.arrived_ms // 1000 * 1000 > time_ms + max(spec.label_wait_ms, spec.lateness_ms):
+            return
+        if labelled == (prediction.label, prediction.label_ms):
+            return
+        changes = [(label, time_ms, 1)]
+        if prediction.label_ms != -1:
+            changes.insert(0, (prediction.label, prediction.label_ms, -1))
+        prediction.label, prediction.label_ms = label, time_ms
+        if self.totals is None:
+            return
+        chunk, label_time_ms = at
+        window = prediction.timestamp_ms // spec.window_ms * spec.window_ms
+        late = window + spec.window_ms + spec.lateness_ms + spec.label_wait_ms <= label_time_ms
+        layout = plan.outcomes.fingerprint
+        for segment in _segments(plan, prediction.batch, prediction.row):
+            key = SketchKey(
+                stream.model, stream.version, stream.variant, segment, window, Kind.OUTCOMES, late, layout
+            )
+            for truth, known_ms, sign in changes:
+                _count_outcome(
+                    plan,
+                    (predicted, truth, _number(prediction.batch, "score", prediction.row)),
+                    max(0, known_ms - prediction.timestamp_ms),
+                    sign,
+                    self.totals.setdefault((chunk, key), _Sum()),
+                    here.setdefault((chunk, key), {}),
+                )
+
+
+def join(log: Log, until: int, chunk_size: int, totals: dict[tuple[int, SketchKey], _Sum] | None) -> Joining:
+    """Join the first `until` messages of labels into `totals`, if wanted."""
     known: dict[tuple[Stream, str], Prediction] = {}
     for (offset, message), before_ms in zip(log.predictions, event_times(log), strict=True):
         if message is None or not accepted(message) or not isinstance(message.event, PredictionBatch):
@@ -246,75 +351,20 @@ def join(
             zip(batch.ids, batch.timestamps_ms.tolist(), strict=True)
         ):
             known.setdefault((stream, prediction_id), Prediction(offset, before_ms, time_ms, batch, row))
+    joining = Joining(known, chunk_size, totals)
     label_time_ms = -1
     for offset, message in log.labels[:until]:
         if message is None or not accepted(message):
             continue
-        if isinstance(message.event, LabelBatch):
-            _join_message(known, message.event, offset // chunk_size, label_time_ms, totals)
+        joining.take(offset, message, label_time_ms)
         label_time_ms = max(label_time_ms, _newest_ms(message))
-    return known
+    return joining
 
 
-def _join_message(
-    known: Mapping[tuple[Stream, str], Prediction],
-    labels: LabelBatch,
-    chunk: int,
-    label_time_ms: int,
-    totals: dict[tuple[int, SketchKey], _Sum] | None,
-) -> None:
-    model_plan = plans(labels.model, "")
-    assert model_plan is not None
-    gate_ms = max(labels.timestamps_ms.tolist()) + model_plan.spec.lateness_ms
-    here: dict[tuple[int, SketchKey], dict[int, float]] = {}
-    for row, (prediction_id, time_ms) in enumerate(
-        zip(labels.ids, labels.timestamps_ms.tolist(), strict=True)
-    ):
-        label = _label(model_plan, labels, row)
-        for stream in STREAMS:
-            prediction = known.get((stream, prediction_id))
-            if prediction is None or stream.model != labels.model or prediction.arrived_ms >= gate_ms:
-                continue
-            plan = plans(stream.model, stream.version)
-            assert plan is not None
-            predicted = _predicted(plan, prediction)
-            if math.isnan(label) or math.isnan(predicted) or time_ms < prediction.label_ms:
-                continue
-            if (time_ms, label) == (prediction.label_ms, prediction.label):
-                continue
-            changes = [(label, time_ms, 1)]
-            if prediction.label_ms != -1:
-                changes.insert(0, (prediction.label, prediction.label_ms, -1))
-            prediction.label, prediction.label_ms = label, time_ms
-            if totals is None:
-                continue
-            window = prediction.timestamp_ms // plan.spec.window_ms * plan.spec.window_ms
-            spec = plan.spec
-            late = window + spec.window_ms + spec.lateness_ms + spec.label_wait_ms <= label_time_ms
-            for segment in _segments(plan, prediction.batch, prediction.row):
-                key = SketchKey(
-                    stream.model,
-                    stream.version,
-                    stream.variant,
-                    segment,
-                    window,
-                    Kind.OUTCOMES,
-                    late,
-                    plan.outcomes.fingerprint,
-                )
-                for truth, known_ms, sign in changes:
-                    place = (chunk, key)
-                    _count_outcome(
-                        plan,
-                        (predicted, truth, _number(prediction.batch, "score", prediction.row)),
-                        max(0, known_ms - prediction.timestamp_ms),
-                        sign,
-                        totals.setdefault(place, _Sum()),
-                        here.setdefault(place, {}),
-                    )
-    for place, sums in here.items():
-        if totals is not None:
-            _add_sums(totals[place], sums)
+def _spec(model: str) -> ModelSpec:
+    plan = plans(model, "")
+    assert plan is not None
+    return plan.spec
 
 
 def _label(plan: Plan, labels: LabelBatch, row: int) -> float:

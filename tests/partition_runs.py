@@ -8,6 +8,7 @@ import numpy as np
 from driftsonde.core.chunks import ChunkSketch, Progress, SketchKey, Source
 from driftsonde.core.join import PredictionIndex
 from driftsonde.core.sketch import Sketch
+from driftsonde.core.unmatched import UnmatchedLabel
 from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
 from driftsonde.sketcher.labels import Found
 from driftsonde.sketcher.messages import Message, Rejected
@@ -27,7 +28,8 @@ class Received:
     partition: int = 0
     published: list[ChunkSketch | Progress] = field(default_factory=list)
     sketches: dict[tuple[Source, int, SketchKey], ChunkSketch] = field(default_factory=dict)
-    positions: dict[Source, tuple[int, int]] = field(default_factory=dict)
+    positions: dict[Source, tuple[int, int, int]] = field(default_factory=dict)
+    kept: dict[tuple[str, str], UnmatchedLabel | None] = field(default_factory=dict)
     rejected: list[tuple[str, int]] = field(default_factory=list)
 
     @property
@@ -45,9 +47,9 @@ class Received:
                     self._take_sketch(emission)
                 case Progress():
                     self.published.append(emission)
-                case FinishedChunk(source, chunk, event_time_ms):
-                    size = PREDICTION_CHUNK if source == self.predictions else LABEL_CHUNK
-                    self.positions[source] = ((chunk + 1) * size, event_time_ms)
+                case FinishedChunk(source, _, end, event_time_ms, gate_ms, unmatched):
+                    self.positions[source] = (end, event_time_ms, gate_ms)
+                    self.kept |= {(change.model, change.id): change.label for change in unmatched}
                 case Rejected(topic, offset):
                     self.rejected.append((topic, offset))
 
@@ -72,8 +74,8 @@ def bits(sketch: Sketch) -> tuple[object, ...]:
 
 def start(received: Received, index_rows: int) -> PartitionPipeline:
     """As the worker starts a partition: from the stored positions."""
-    position, event_time_ms = received.positions.get(received.predictions, (0, -1))
-    label_position, label_time_ms = received.positions.get(received.labels, (0, -1))
+    position, event_time_ms, _ = received.positions.get(received.predictions, (0, -1, -1))
+    label_position, label_time_ms, gate_ms = received.positions.get(received.labels, (0, -1, -1))
     return PartitionPipeline(
         predictions=ChunkState(received.predictions, PREDICTION_CHUNK, position, event_time_ms),
         labels=ChunkState(received.labels, LABEL_CHUNK, label_position, label_time_ms),
@@ -81,6 +83,9 @@ def start(received: Received, index_rows: int) -> PartitionPipeline:
         plans=plans,
         future_tolerance_ms=0,
         archived_from=position,
+        unmatched_bound=1_000,
+        joined_gate_ms=gate_ms,
+        kept=[label for label in received.kept.values() if label and label.expires_ms >= gate_ms],
     )
 
 

@@ -52,7 +52,7 @@ def test_leaving_a_chunk_sends_what_is_final_and_then_says_that_it_is() -> None:
     state.merge({key("b"): rows(2)})
     out = state.advance(30)
     assert sent(out) == [("b", 2, 30, 2)]
-    assert out[1:] == [Progress(SOURCE, 30, 3, 7), FinishedChunk(SOURCE, 2, 7)]
+    assert out[1:] == [Progress(SOURCE, 30, 3, 7), FinishedChunk(SOURCE, 2, 30, 7)]
     assert sent(state.repeat()) == []
     state.merge({key("a"): rows(9)})
     assert sent(state.flush()) == [("a", 3, 30, 9)]

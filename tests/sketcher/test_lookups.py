@@ -15,12 +15,14 @@ from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.adapters.topics import LABELS, PREDICTIONS
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.archiver.pipeline import archive
+from driftsonde.core.chunks import EventTimeStep, Source
 from driftsonde.core.events import LabelBatch, PredictionBatch, Variant
 from driftsonde.core.join import NO_LABEL_TIME_MS, Entries, Stream
 from driftsonde.sketcher.labels import Found, Lookup
 from driftsonde.sketcher.lookups import NotArchivedYet, look_up
+from driftsonde.sketcher.storage import StepLog
 from driftsonde.standalone.store_process import running_store
-from partition_oracle import accepted, answer, event_times
+from partition_oracle import accepted, answer, event_times, join
 from stream_examples import END_MS, Log, categorical, numeric, plans, random_log
 
 pytestmark = pytest.mark.io
@@ -59,6 +61,13 @@ def put(store: Store, *messages: tuple[str, int, object], partition: int = 0) ->
 
 
 def put_log(store: Store, log: Log) -> None:
+    steps, before_ms = StepLog(store), -1000
+    for (offset, _), arrived_ms in zip(log.predictions, event_times(log), strict=True):
+        if arrived_ms // 1000 * 1000 > before_ms:
+            before_ms = arrived_ms // 1000 * 1000
+            # Its position lies after the message that made it, and gaps between offsets hold nothing.
+            steps.add([EventTimeStep(Source(PREDICTIONS.name, 0), offset, before_ms)])
+    steps.write()
     for topic, entries in zip(TOPICS, (log.predictions, log.labels), strict=True):
         put(
             store,
@@ -72,7 +81,7 @@ def by_id(found: Found) -> dict[tuple[Stream, str], Entries]:
 
 def outcome_of(entries: Entries) -> tuple[bytes, ...]:
     values = (entries.timestamps_ms, entries.predictions, entries.scores, entries.slices)
-    return tuple(array.tobytes() for array in values)
+    return (*(array.tobytes() for array in values), b"%d" % max(-1, entries.arrived_ms))
 
 
 def label_of(entries: Entries) -> tuple[float, int]:
@@ -95,7 +104,7 @@ def by_position(lookups: Sequence[Lookup]) -> Iterable[list[Lookup]]:
     for lookup in lookups:
         yield [
             lookup,
-            replace(lookup, gate_ms=lookup.gate_ms - 20_000),
+            replace(lookup, gate_ms=lookup.gate_ms + 20_000),
             replace(lookup, labels_below=lookup.labels_below // 2, ids=lookup.ids[::2]),
         ]
 
@@ -107,11 +116,12 @@ def test_the_store_answers_as_the_log_does(store: Store, seed: int) -> None:
     put_log(store, log)
     labelled = 0
     asked: dict[str, list[Lookup]] = {"shop": [], "rain": []}
-    for (below, _), reached_ms in zip(log.predictions, event_times(log), strict=True):
+    for below, _ in log.predictions:
         model = str(rng.choice(["shop", "rain"]))
-        gate_ms = reached_ms + int(rng.integers(-60, 3)) * 1000
-        labels_below = int(rng.choice([offset for offset, _ in log.labels]))
-        asked[model].append(Lookup(model, ids_of(log, model), 0, below, labels_below, gate_ms, reached_ms))
+        read = int(rng.integers(len(log.labels)))
+        labels_below = log.labels[read][0]
+        gate_ms = join(log, read, 1, None).gate_ms + int(rng.integers(0, 30)) * 1000
+        asked[model].append(Lookup(model, ids_of(log, model), 0, below, labels_below, gate_ms))
     for lookups in asked.values():
         # All that are asked together must have seen the same part of the log, as those of one round have.
         for same in by_position(lookups):
@@ -131,7 +141,7 @@ def test_nothing_is_said_before_all_of_it_is_archived(store: Store) -> None:
     log = random_log(np.random.default_rng(4))
     put_log(store, log)
     prediction_end, label_end = log.predictions[-1][0] + 1, log.labels[-1][0] + 1
-    lookup = Lookup("shop", ("s0",), 0, prediction_end, label_end, END_MS + 1, END_MS)
+    lookup = Lookup("shop", ("s0",), 0, prediction_end, label_end, END_MS + 1000)
     look_up(store, [lookup], plans, TOPICS)
     for early in (
         replace(lookup, predictions_below=prediction_end + 1),
@@ -154,7 +164,7 @@ def test_a_prediction_of_another_partition_is_found_with_its_labels(store: Store
     label = LabelBatch("shop", ("far",), np.array([6_000]), categorical("label", ["no"]))
     put(store, (PREDICTIONS.name, 9, batch), (LABELS.name, 9, label), partition=1)
     put(store, (PREDICTIONS.name, 0, replace(batch, ids=("near",))), (LABELS.name, 0, label), partition=0)
-    (found,) = look_up(store, [Lookup("shop", ("far",), 0, 1, 1, 7_000, 5_000)], plans, TOPICS)
+    (found,) = look_up(store, [Lookup("shop", ("far",), 0, 1, 1, 7_000)], plans, TOPICS)
     (entries,) = found.entries
     assert (entries.predictions[0], entries.scores[0]) == (1.0, 0.75)
     assert entries.slices[0, 0] == 3  # an empty text is a value as any other: not in the baseline

@@ -38,6 +38,7 @@ class Metrics:
     sink_retries: Counter
     labels_matched: Counter
     labels_unmatched: Counter
+    labels_dropped: Counter
     label_delay_seconds: Histogram
     label_coverage_ratio: Gauge
     windows_judged: Counter
@@ -128,14 +129,20 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "labels_matched": Metric(
             "driftsonde_labels_matched_total",
             ("source",),
-            "labels joined with their prediction; source: memory or store",
+            "labels joined with their prediction; source: memory, store, or later (the prediction came after the label)",
             "a growing share of store: raise the join index",
         ),
         "labels_unmatched": Metric(
             "driftsonde_labels_unmatched_total",
             (),
-            "labels whose prediction was found nowhere",
-            "rising: ids of labels and predictions disagree",
+            "labels whose prediction was not found when they came; they are kept for it",
+            "rising: ids of labels and predictions disagree, or labels are sent before predictions",
+        ),
+        "labels_dropped": Metric(
+            "driftsonde_labels_dropped_total",
+            ("reason",),
+            "labels given up without a prediction; reason: expired after the model's label_wait, or evicted at the bound",
+            "expired: ids of labels and predictions disagree; evicted: raise DRIFTSONDE_SKETCHER_UNMATCHED_LABELS",
         ),
         "label_delay_seconds": Metric(
             "driftsonde_label_delay_seconds",

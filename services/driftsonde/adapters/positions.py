@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from driftsonde.adapters.clickhouse import Store
+from driftsonde.core.chunks import NO_TIME_MS
 
 TABLE = "positions"
 
@@ -18,30 +19,36 @@ _COLUMNS: dict[str, pa.DataType] = {
     "partition": pa.uint32(),
     "position": pa.uint64(),
     "event_time_ms": pa.int64(),
+    "gate_ms": pa.int64(),
+    "chunk_messages": pa.uint32(),
 }
 _SCHEMA = pa.schema(_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """All messages below `position` are in stored results. `event_time_ms`: the event time there, -1 for none."""
+    """All messages below `position` are in stored results. `event_time_ms`: the event time there, -1 for none.
+
+    Of the sketcher alone: `gate_ms` is the event time of predictions that labels were joined at, `chunk_messages` the
+    size of the chunks that were folded, 0 where that is not known.
+    """
 
     topic: str
     partition: int
     position: int
     event_time_ms: int
+    gate_ms: int = NO_TIME_MS
+    chunk_messages: int = 0
 
 
 def read_positions(store: Store, service: str) -> dict[tuple[str, int], Position]:
     """The newest position of every partition the service has ever stored one for."""
     rows = store.query_rows(
-        "SELECT topic, partition, max(position), argMax(event_time_ms, position) FROM positions "
-        "WHERE service = {service:String} GROUP BY topic, partition",
+        "SELECT topic, partition, position, event_time_ms, gate_ms, chunk_messages FROM positions FINAL "
+        "WHERE service = {service:String}",
         {"service": service},
     )
-    return {
-        (topic, partition): Position(topic, partition, at, time_ms) for topic, partition, at, time_ms in rows
-    }
+    return {(position.topic, position.partition): position for position in (Position(*row) for row in rows)}
 
 
 def position_rows(service: str, positions: Iterable[Position]) -> pa.Table:
@@ -53,6 +60,8 @@ def position_rows(service: str, positions: Iterable[Position]) -> pa.Table:
             "partition": position.partition,
             "position": position.position,
             "event_time_ms": position.event_time_ms,
+            "gate_ms": position.gate_ms,
+            "chunk_messages": position.chunk_messages,
         }
         for position in positions
     ]

@@ -148,6 +148,9 @@ class SketcherSettings:
         30.0, "a partition silent for longer no longer holds windows open", low=0
     )
     join_index_rows: int = _setting(1_000_000, "predictions kept in memory to be joined with labels", low=1)
+    unmatched_labels: int = _setting(
+        100_000, "labels of a partition that are kept for a prediction that is still to come", low=1
+    )
     future_tolerance_ms: int = _setting(300_000, "a timestamp further in the future is quarantined", low=0)
     progress_repeat_s: float = _setting(5.0, "how often a partition's progress is repeated", low=0.1)
 

@@ -9,6 +9,9 @@ from driftsonde.core.sketch import Sketch
 # Event time of a partition in which nothing has been seen.
 NO_TIME_MS = -1
 
+# Event time is told in steps of so much where the labels are to be joined.
+_STEP_MS = 1_000
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Source:
@@ -66,6 +69,15 @@ class Progress:
     event_time_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class EventTimeStep:
+    """Before offset `position` event time first came to the second that begins at `time_ms`."""
+
+    source: Source
+    position: int
+    time_ms: int
+
+
 def window_start_of(timestamp_ms: int, window_ms: int) -> int:
     """The start of the tumbling window that holds the timestamp; windows are aligned to the epoch.
 
@@ -73,6 +85,15 @@ def window_start_of(timestamp_ms: int, window_ms: int) -> int:
     7200000
     """
     return timestamp_ms - timestamp_ms % window_ms
+
+
+def whole_second_ms(time_ms: int) -> int:
+    """The second that the time is in, in milliseconds.
+
+    >>> whole_second_ms(1_999), whole_second_ms(NO_TIME_MS)
+    (1000, -1000)
+    """
+    return time_ms - time_ms % _STEP_MS
 
 
 def segment_label(column: str, value: str) -> str:

@@ -21,7 +21,9 @@ from driftsonde.adapters.topics import LABELS, MODELS, PREDICTIONS
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD
 from driftsonde.adapters.wire_sketches import SKETCH_TYPES
-from driftsonde.sketcher.worker import SERVICE, SketcherWorker
+from driftsonde.sketcher.intake import Intake
+from driftsonde.sketcher.settling import SERVICE
+from driftsonde.sketcher.worker import SketcherWorker
 
 # Raw messages held between the consumer and the loop.
 INBOX_BYTES = 64 * 1024 * 1024
@@ -34,15 +36,21 @@ def run(settings: Settings) -> None:
     codec = Codec((*EVENT_TYPES, *SKETCH_TYPES, MODEL_RECORD), schema_registry)
     metrics = create_metrics(registry, SERVICE, __version__)
     ready = Conditions()
+    patience = Patience(ready, metrics)
     worker = SketcherWorker(
         settings=settings.sketcher,
         store=Store(settings.clickhouse),
-        plans=PlanBook(CompactedReader(settings.kafka, MODELS), codec),
         codec=codec,
         publisher=Publisher(Producer(producer_config(settings.kafka))),
-        dead_letters=DeadLetters(Producer(producer_config(settings.kafka)), SERVICE),
         metrics=metrics,
-        patience=Patience(ready, metrics),
+        patience=patience,
         inbox=Inbox(INBOX_BYTES),
+        intake=Intake(
+            PlanBook(CompactedReader(settings.kafka, MODELS), codec),
+            codec,
+            DeadLetters(Producer(producer_config(settings.kafka)), SERVICE),
+            metrics,
+            patience,
+        ),
     )
     serve(SERVICE, settings, worker, (PREDICTIONS, LABELS), Instruments(registry, metrics, ready))

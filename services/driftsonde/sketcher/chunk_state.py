@@ -8,16 +8,24 @@ import numpy as np
 from driftsonde.core.chunks import NO_TIME_MS, ChunkSketch, Progress, SketchKey, Source
 from driftsonde.core.events import Floats
 from driftsonde.core.sketch import Sketch, add
+from driftsonde.core.unmatched import UnmatchedChange
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedChunk:
     """A chunk that no message will be added to: once its sketches and its clock are stored, its messages are
-    acknowledged. `event_time_ms` is the partition's event time at its end."""
+    acknowledged. `end` is the offset after it, `event_time_ms` the partition's event time there.
+
+    Of labels: `gate_ms` is the event time of predictions that they were joined at, `unmatched` what became of labels
+    that were kept for their predictions.
+    """
 
     source: Source
     chunk: int
+    end: int
     event_time_ms: int
+    gate_ms: int = NO_TIME_MS
+    unmatched: tuple[UnmatchedChange, ...] = ()
 
 
 Emission = ChunkSketch | Progress | FinishedChunk
@@ -78,7 +86,7 @@ class ChunkState:
             end = (chunk + 1) * self.size
             final.extend(self._pending(end))
             final.append(Progress(self.source, end, chunk + 1, self.event_time_ms))
-            final.append(FinishedChunk(self.source, chunk, self.event_time_ms))
+            final.append(FinishedChunk(self.source, chunk, end, self.event_time_ms))
             self._sketches.clear()
         self.position = position
         return final

@@ -1,17 +1,53 @@
-"""Labels that wait for event time, what the store has to be asked about them, and their join with the predictions."""
+"""Labels that wait for event time, what the store has to be asked about them, and their join with the predictions.
+
+Which prediction a label finds is a function of the log. Label messages are taken in the order of the log; each has a
+gate, an event time that never goes back, and sees the predictions that had come when their partition reached it. A label
+whose prediction is not among them is kept; a later label message that sees the prediction joins the two. Labels and
+predictions further apart than `wait_ms` are never joined, whichever comes first.
+"""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
-from driftsonde.core.chunks import NO_TIME_MS
-from driftsonde.core.events import LabelBatch
-from driftsonde.core.join import Entries, Joined, Place, PredictionIndex, apply_labels
-from driftsonde.core.plan import target_values
+from driftsonde.core.chunks import NO_TIME_MS, whole_second_ms
+from driftsonde.core.events import Heartbeat, LabelBatch
+from driftsonde.core.join import (
+    NO_LABEL_TIME_MS,
+    Entries,
+    Joined,
+    Place,
+    PredictionIndex,
+    Stream,
+    apply_labels,
+)
+from driftsonde.core.plan import Plan, target_values
+from driftsonde.core.spec import ModelSpec
+from driftsonde.core.unmatched import Coming, UnmatchedLabel, UnmatchedLabels
 from driftsonde.sketcher.messages import Message, Plans, Tally
+
+# A label, and the prediction that it is joined with: entries, row, label, label time.
+Pair = tuple[Entries, int, float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Ids of labels that were waiting for their predictions when the process stopped: the store is asked about them."""
+
+    model: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message of labels that waits for the predictions to reach its gate."""
+
+    offset: int
+    gate_ms: int
+    event: LabelBatch | Heartbeat | Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +55,7 @@ class Lookup:
     """Ids that the hot index may not know in full, for which the store is asked: predictions of `model` stored below
     `predictions_below` of this partition (or of any other), with the labels below offset `labels_below`.
 
-    Of this partition, only what was in the log when event time reached `gate_ms` counts: no message after the first
-    with that timestamp. Below `predictions_below` event time had come to `reached_ms`.
+    Those of this partition that came when event time had reached `gate_ms` have not been joined with any label yet.
     """
 
     model: str
@@ -29,7 +64,6 @@ class Lookup:
     predictions_below: int
     labels_below: int
     gate_ms: int
-    reached_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,118 +73,208 @@ class Found:
     entries: tuple[Entries, ...] = ()
 
 
+def wait_ms(spec: ModelSpec) -> int:
+    """How much later than its label, in event time, a prediction may come to be joined with it."""
+    return max(spec.label_wait_ms, spec.lateness_ms)
+
+
+def in_time(entries: Entries, expires_ms: int) -> bool:
+    """Whether the predictions came before a label expired. `wait_ms` after its own time a label expires."""
+    return whole_second_ms(entries.arrived_ms) <= expires_ms
+
+
 @dataclass(slots=True)
 class WaitingLabels:
-    """The labels of one partition in the order of the log, from when they are taken in until they are joined."""
+    """The labels of one partition in the order of the log, from when they are taken in until they are joined.
+
+    `gate_ms` is the gate of the last message that was joined.
+    """
 
     partition: int
     index: PredictionIndex
     plans: Plans
-    messages: deque[Message] = field(default_factory=deque)
+    unmatched: UnmatchedLabels
+    gate_ms: int = NO_TIME_MS
+    messages: deque[Waiting] = field(default_factory=deque)
     tally: Tally = field(default_factory=Tally)
-    _noted: dict[int, dict[str, list[Place]]] = field(default_factory=dict)
+    _coming: Coming = field(default_factory=Coming)
+    _noted: dict[int, tuple[str, dict[str, list[Place]]]] = field(default_factory=dict)
+
+    def restore(self, labels: Iterable[UnmatchedLabel], offset: int) -> None:
+        """Begin with labels that waited for their predictions when the messages below `offset` were joined."""
+        by_model: dict[str, list[str]] = {}
+        for label in labels:
+            self.unmatched.put(label)
+            by_model.setdefault(label.model, []).append(label.id)
+        self.unmatched.take_changes()
+        for model, ids in by_model.items():
+            self.messages.append(Waiting(offset - 1, self.gate_ms, Kept(model, tuple(ids))))
+
+    def take(self, message: Message) -> None:
+        """Queue a message that was checked."""
+        gate_ms = self.awaited_ms
+        match message.event:
+            case LabelBatch() as labels:
+                newest_ms = int(labels.timestamps_ms.max())
+                gate_ms = max(gate_ms, whole_second_ms(newest_ms + self._plan(labels.model).spec.lateness_ms))
+                self.messages.append(Waiting(message.offset, gate_ms, labels))
+            case Heartbeat(timestamp_ms) as heartbeat:
+                gate_ms = max(gate_ms, whole_second_ms(timestamp_ms))
+                self.messages.append(Waiting(message.offset, gate_ms, heartbeat))
 
     @property
     def awaited_ms(self) -> int:
-        """The event time that the predictions have to reach before every waiting label can be joined."""
-        labels = (message.event for message in self.messages)
-        return max((self.gate_ms(e) for e in labels if isinstance(e, LabelBatch)), default=NO_TIME_MS)
+        """The event time that the predictions have to reach before every waiting message can be joined."""
+        return self.messages[-1].gate_ms if self.messages else self.gate_ms
 
-    def open(self, predictions_ms: int, most: int) -> list[Message]:
+    def open(self, predictions_ms: int, most: int) -> list[Waiting]:
         """The oldest messages, at most so many, for which the predictions have come far enough.
 
         A label waits until its partition of predictions has passed it by the allowed lateness: by then its
         prediction is in the index, whichever of the two topics was read faster.
         """
-        opened: list[Message] = []
-        for message in islice(self.messages, most):
-            event = message.event
-            if isinstance(event, LabelBatch) and predictions_ms < self.gate_ms(event):
+        opened: list[Waiting] = []
+        for waiting in islice(self.messages, most):
+            if predictions_ms < waiting.gate_ms:
                 break
-            opened.append(message)
+            opened.append(waiting)
         return opened
 
-    def lookup_for(self, message: Message) -> Lookup | None:
+    def lookup_for(self, waiting: Waiting) -> Lookup | None:
         """What the store has to be asked before the message can be joined.
 
-        Asked about is what the index does not have, and what came so soon after the part that it does not have that
-        copies may lie there. What it has is taken note of now: it may have left when the answer comes.
+        Asked about is what the index does not have (another partition may), and what came so soon after the part that it
+        does not have that copies may lie there. What it has is taken note of now: it may have left when the answer comes.
         """
-        event, index = message.event, self.index
-        if not isinstance(event, LabelBatch) or index.missing_below == 0:
-            return None
-        gate_ms = self.gate_ms(event)
-        hot = {i: self._find_hot(event.model, i, gate_ms) for i in event.ids}
-        self._noted[message.offset] = hot
-        whole_from_ms = index.missing_until_ms + self._lateness_ms(event.model)
-        asked = tuple(
-            prediction_id
-            for prediction_id, places in hot.items()
-            if min((entries.arrived_ms for entries, _ in places), default=NO_TIME_MS) < whole_from_ms
-        )
+        event = waiting.event
+        match event:
+            case Heartbeat():
+                return None
+            case Kept(model, ids):
+                asked = ids
+            case LabelBatch(model=model, ids=ids):
+                hot = {i: self._visible(self.index.find(model, i), waiting.gate_ms) for i in ids}
+                self._noted[waiting.offset] = (model, hot)
+                asked = tuple(i for i, places in hot.items() if self._may_lie_elsewhere(model, places))
         if not asked:
             return None
-        return Lookup(
-            event.model,
-            asked,
-            self.partition,
-            index.missing_below,
-            message.offset,
-            gate_ms,
-            index.missing_until_ms,
-        )
+        return Lookup(model, asked, self.partition, self.index.missing_below, waiting.offset, waiting.gate_ms)
 
-    def join(self, offset: int, labels: LabelBatch, found: Found) -> list[Joined]:
-        """Write the labels of the message at `offset` into their predictions; returns what that changed."""
-        plan = self.plans(labels.model, "")
-        if plan is None:
-            raise LookupError(f"model {labels.model} was checked and has gone")
-        noted = self._noted.pop(offset, None)
-        stored: dict[str, list[Place]] = {}
+    def join_next(self, found: Found) -> list[Joined]:
+        """Write the labels of the oldest message, and the older ones that its gate lets find their predictions, into
+        the predictions; returns what that changed. The message's lookup must have been made."""
+        waiting = self.messages.popleft()
+        visible: dict[str, list[Place]] = {}
         for entries in found.entries:
             for row, prediction_id in enumerate(entries.ids):
-                stored.setdefault(prediction_id, []).append((entries, row))
-        values = target_values(plan.spec, labels.labels)
-        pairs: list[tuple[Entries, int, float, int]] = []
-        for prediction_id, value, time_ms in zip(
-            labels.ids, values.tolist(), labels.timestamps_ms.tolist(), strict=True
-        ):
-            known = stored.get(prediction_id, [])
-            places = [*known, *self._hot_places(labels, prediction_id, noted, known)]
-            if known:
-                self.tally.matched_in_store += 1
-            elif places:
-                self.tally.matched_in_memory += 1
-            else:
-                self.tally.unmatched += 1
-            if not np.isnan(value):
-                pairs.extend((entries, row, value, time_ms) for entries, row in places)
+                if entries.arrived_ms < waiting.gate_ms:
+                    visible.setdefault(prediction_id, []).append((entries, row))
+                else:
+                    self._coming.put(entries, row)
+        pairs = self._late_pairs(waiting.gate_ms)
+        self.gate_ms = waiting.gate_ms
+        self.tally.expired += self.unmatched.expire(self.gate_ms)
+        if isinstance(waiting.event, LabelBatch):
+            _, hot = self._noted.pop(waiting.offset)
+            pairs.extend(self._own_pairs(waiting.event, hot, visible))
+        self.tally.evicted += self.unmatched.evict()
         return apply_labels(pairs)
 
-    def gate_ms(self, labels: LabelBatch) -> int:
-        """The event time of predictions at which the labels are joined."""
-        return int(labels.timestamps_ms.max()) + self._lateness_ms(labels.model)
+    def note_evicted(self, evicted: Iterable[Entries]) -> None:
+        """Keep what has left the index before the labels that wait for it have come to it."""
+        for entries in evicted:
+            if entries.arrived_ms < self.gate_ms:
+                continue
+            model = entries.stream.model
+            wanted = set(self.unmatched.among(model, entries.ids))
+            for asking, hot in self._noted.values():
+                if asking == model:
+                    wanted.update(i for i in hot.keys() & set(entries.ids))
+            for row, prediction_id in enumerate(entries.ids if wanted else ()):
+                if prediction_id in wanted:
+                    self._coming.put(entries, row)
 
-    def _hot_places(
-        self,
-        labels: LabelBatch,
-        prediction_id: str,
-        noted: Mapping[str, list[Place]] | None,
-        known: list[Place],
-    ) -> list[Place]:
-        """Where the index has or had the prediction, for those streams that the store has not answered for."""
-        hot = (
-            self._find_hot(labels.model, prediction_id, self.gate_ms(labels))
-            if noted is None
-            else noted[prediction_id]
-        )
-        streams = {entries.stream for entries, _ in known}
-        return [place for place in hot if place[0].stream not in streams]
+    def _may_lie_elsewhere(self, model: str, places: list[Place]) -> bool:
+        first_ms = min((entries.arrived_ms for entries, _ in places), default=None)
+        if first_ms is None or self.index.missing_below == 0:
+            return first_ms is None
+        return first_ms < self.index.missing_until_ms + self._plan(model).spec.lateness_ms
 
-    def _lateness_ms(self, model: str) -> int:
+    def _late_pairs(self, gate_ms: int) -> list[Pair]:
+        """The labels that have waited, with the predictions that are seen from this gate on and were not before."""
+        seen: dict[tuple[str, str], dict[Stream, Place]] = {}
+        for entries, row in self._coming.take_below(gate_ms):
+            model, prediction_id = entries.stream.model, entries.ids[row]
+            if self.unmatched.get(model, prediction_id) is not None:
+                seen.setdefault((model, prediction_id), {}).setdefault(entries.stream, (entries, row))
+        for entries in self.index.arrived_in(self.gate_ms, gate_ms):
+            model = entries.stream.model
+            for prediction_id in self.unmatched.among(model, entries.ids):
+                streams = seen.setdefault((model, prediction_id), {})
+                for place in self._visible(self.index.find(model, prediction_id), gate_ms):
+                    streams.setdefault(place[0].stream, place)
+        pairs: list[Pair] = []
+        for (model, prediction_id), streams in sorted(seen.items(), key=lambda item: item[0]):
+            label = self.unmatched.pop(model, prediction_id)
+            assert label is not None
+            joined = [
+                (entries, row, label.label, label.time_ms)
+                for entries, row in streams.values()
+                if in_time(entries, label.expires_ms)
+            ]
+            self.tally.matched_late += bool(joined)
+            self.tally.expired += not joined
+            pairs.extend(joined)
+        return pairs
+
+    def _own_pairs(
+        self, labels: LabelBatch, hot: Mapping[str, list[Place]], stored: Mapping[str, list[Place]]
+    ) -> Iterable[Pair]:
+        """The labels of a message with the predictions that it sees; those that see none are kept."""
+        spec = self._plan(labels.model).spec
+        patience_ms = wait_ms(spec)
+        values = target_values(spec, labels.labels).tolist()
+        for prediction_id, value, time_ms in zip(
+            labels.ids, values, labels.timestamps_ms.tolist(), strict=True
+        ):
+            known = stored.get(prediction_id, [])
+            streams = {entries.stream for entries, _ in known}
+            places = [*known, *(place for place in hot[prediction_id] if place[0].stream not in streams)]
+            if not places:
+                self._keep(UnmatchedLabel(labels.model, prediction_id, value, time_ms, time_ms + patience_ms))
+                continue
+            if known:
+                self.tally.matched_in_store += 1
+            else:
+                self.tally.matched_in_memory += 1
+            yield from self._kept_pairs(labels.model, prediction_id, places)
+            if not np.isnan(value):
+                yield from (
+                    (e, row, value, time_ms) for e, row in places if in_time(e, time_ms + patience_ms)
+                )
+
+    def _keep(self, label: UnmatchedLabel) -> None:
+        self.tally.unmatched += 1
+        if label.expires_ms < self.gate_ms:
+            self.tally.expired += 1
+        elif not np.isnan(label.label):
+            self.unmatched.put(label)
+
+    def _kept_pairs(self, model: str, prediction_id: str, places: Iterable[Place]) -> Iterable[Pair]:
+        """An older label that still waits for a prediction which is found now in another partition. What the store has
+        said of the prediction's labels is not so: none has been joined yet."""
+        kept = self.unmatched.pop(model, prediction_id)
+        for entries, row in places if kept else ():
+            assert kept is not None
+            entries.labels[row], entries.label_times_ms[row] = np.nan, NO_LABEL_TIME_MS
+            yield entries, row, kept.label, kept.time_ms
+
+    def _visible(self, places: Iterable[Place], gate_ms: int) -> list[Place]:
+        """Those that had come when event time reached the gate."""
+        return [place for place in places if place[0].arrived_ms < gate_ms]
+
+    def _plan(self, model: str) -> Plan:
         plan = self.plans(model, "")
-        return plan.spec.lateness_ms if plan else 0
-
-    def _find_hot(self, model: str, prediction_id: str, gate_ms: int) -> list[Place]:
-        """The prediction in the index, where it was in the log when event time reached the gate."""
-        return [place for place in self.index.find(model, prediction_id) if place[0].arrived_ms < gate_ms]
+        if plan is None:
+            raise LookupError(f"model {model} was checked and has gone")
+        return plan

@@ -31,18 +31,21 @@ class Rejected:
 
 @dataclass(slots=True)
 class Tally:
-    """Totals of one partition for the metrics, since they were last taken."""
+    """Totals of one partition for the metrics, since they were last taken. `unmatched` labels found no
+    prediction when they came; `matched_late` did when it came, `expired` never, `evicted` had to make room."""
 
     late_rows: int = 0
     matched_in_memory: int = 0
     matched_in_store: int = 0
+    matched_late: int = 0
     unmatched: int = 0
+    expired: int = 0
+    evicted: int = 0
     delays_ms: list[int] = field(default_factory=list)
 
 
-def newest_ms(message: Message) -> int:
-    """The largest timestamp in the message."""
-    event = message.event
+def newest_ms(event: PredictionBatch | LabelBatch | Heartbeat) -> int:
+    """The largest timestamp in the event."""
     return event.timestamp_ms if isinstance(event, Heartbeat) else int(event.timestamps_ms.max())
 
 

@@ -5,16 +5,17 @@ decode → check → fold into the open chunk → hold for the labels → wait f
 """
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import InitVar, dataclass, field, replace
 
-from driftsonde.core.chunks import NO_TIME_MS
-from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
+from driftsonde.core.chunks import NO_TIME_MS, EventTimeStep, whole_second_ms
+from driftsonde.core.events import Heartbeat, InvalidEvent, PredictionBatch
 from driftsonde.core.inputs import check_columns
-from driftsonde.core.join import PredictionIndex
+from driftsonde.core.join import Joined, PredictionIndex
+from driftsonde.core.unmatched import UnmatchedLabel, UnmatchedLabels
 from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
 from driftsonde.sketcher.folding import Folding
-from driftsonde.sketcher.labels import Found, Lookup, WaitingLabels
+from driftsonde.sketcher.labels import Found, Kept, Lookup, Waiting, WaitingLabels
 from driftsonde.sketcher.messages import Message, Plans, Rejected, Tally, newest_ms, plan_of
 from driftsonde.sketcher.outcome_folding import fold_outcomes, outcomes_of
 
@@ -26,7 +27,8 @@ class PartitionPipeline:
     """State of one partition number: the open chunks of both topics, the hot index, and the labels that wait.
 
     `archived_from` is the offset of predictions from which on the hot index has seen everything; what lies below is
-    only in the store.
+    only in the store. `joined_gate_ms` and `kept` are what the last stored chunk of labels left: the event time of
+    predictions that it was joined at, and the labels that waited for their predictions, at most `unmatched_bound`.
 
     A prediction and its copies (of other versions, or sent again) are known as one if they come within the allowed
     lateness of the first; later ones only as long as both are in the hot index.
@@ -38,20 +40,29 @@ class PartitionPipeline:
     plans: Plans
     future_tolerance_ms: int
     archived_from: int
+    unmatched_bound: int
+    joined_gate_ms: int = NO_TIME_MS
+    kept: InitVar[Iterable[UnmatchedLabel]] = ()
     folding: Folding = field(init=False)
     waiting: WaitingLabels = field(init=False)
-    _joined_gate_ms: int = NO_TIME_MS
+    _steps: list[EventTimeStep] = field(default_factory=list)
     _settled_ms: int = field(init=False)
-    _unsettled: deque[tuple[int, FinishedChunk]] = field(default_factory=deque)
+    _unsettled: deque[FinishedChunk] = field(default_factory=deque)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, kept: Iterable[UnmatchedLabel]) -> None:
         self._settled_ms = self.predictions.event_time_ms
         self.index.missing_below = self.archived_from
         self.index.missing_until_ms = self.predictions.event_time_ms
         self.folding = Folding(self.predictions, self.index, self.plans)
         self.waiting = WaitingLabels(
-            self.labels.source.partition, self.index, self.plans, tally=self.folding.tally
+            self.labels.source.partition,
+            self.index,
+            self.plans,
+            UnmatchedLabels(self.unmatched_bound),
+            self.joined_gate_ms,
+            tally=self.folding.tally,
         )
+        self.waiting.restore(kept, self.labels.position)
 
     def take_predictions(self, messages: Sequence[Message]) -> list[Emission | Rejected]:
         """Fold messages of the predictions topic, in offset order."""
@@ -68,12 +79,13 @@ class PartitionPipeline:
                 out.append(_rejected(self.predictions.source.topic, message, error))
             else:
                 batch.append((message, self.predictions.event_time_ms))
-                self.predictions.observe(newest_ms(message))
+                self._observe(message)
             if (message.offset + 1) // self.predictions.size > self.predictions.chunk:
                 self.folding.fold(batch)
                 batch = []
             out.extend(self._advance_predictions(message.offset + 1))
         self.folding.fold(batch)
+        self.waiting.note_evicted(self.index.take_evicted())
         return out
 
     def skip_prediction(self, offset: int) -> list[Emission]:
@@ -82,7 +94,7 @@ class PartitionPipeline:
 
     def skip_label(self, offset: int) -> None:
         """Let a message of labels that is in the dead letters take its turn, as one that says nothing."""
-        self.waiting.messages.append(Message(offset, 0, _NOTHING))
+        self.waiting.take(Message(offset, 0, _NOTHING))
 
     @property
     def next_offsets(self) -> tuple[int, int]:
@@ -97,30 +109,34 @@ class PartitionPipeline:
         except InvalidEvent as error:
             self.skip_label(message.offset)
             return [_rejected(self.labels.source.topic, message, error)]
-        self.waiting.messages.append(message)
+        self.waiting.take(message)
         return []
 
-    def open_labels(self, most: int) -> list[Message]:
+    def open_labels(self, most: int) -> list[Waiting]:
         """The oldest waiting messages, at most so many, whose turn it is."""
         return self.waiting.open(self.predictions.event_time_ms, most)
 
-    def lookup_for(self, message: Message) -> Lookup | None:
+    def lookup_for(self, waiting: Waiting) -> Lookup | None:
         """What the store has to be asked before the message can be joined; see `WaitingLabels`."""
-        return self.waiting.lookup_for(message)
+        return self.waiting.lookup_for(waiting)
 
     def take_next_label(self, found: Found) -> list[Emission]:
         """Join and fold the oldest waiting message, given the store's answer to its lookup."""
-        message = self.waiting.messages.popleft()
-        out = self._advance_labels(message.offset)
-        match message.event:
-            case LabelBatch() as labels:
-                self._fold_labels(message.offset, labels, found)
-                self.labels.observe(int(labels.timestamps_ms.max()))
-                self._joined_gate_ms = max(self._joined_gate_ms, self.waiting.gate_ms(labels))
-            case Heartbeat(timestamp_ms):
-                self.labels.observe(timestamp_ms)
-        out.extend(self._advance_labels(message.offset + 1))
+        waiting = self.waiting.messages[0]
+        if isinstance(waiting.event, Kept):
+            self.waiting.join_next(found)
+            return []
+        out = self._advance_labels(waiting.offset)
+        for joined in self.waiting.join_next(found):
+            self._fold_outcomes(joined)
+        self.labels.observe(newest_ms(waiting.event))
+        out.extend(self._advance_labels(waiting.offset + 1))
         return out
+
+    def take_steps(self) -> list[EventTimeStep]:
+        """The steps that the event time of predictions has made since the last call."""
+        steps, self._steps = self._steps, []
+        return steps
 
     def take_tally(self) -> Tally:
         """What was counted since the last call."""
@@ -128,12 +144,19 @@ class PartitionPipeline:
         self.folding.tally = self.waiting.tally = Tally()
         return tally
 
-    def _fold_labels(self, offset: int, labels: LabelBatch, found: Found) -> None:
-        for joined in self.waiting.join(offset, labels, found):
-            plan = plan_of(self.plans, joined.stream)
-            self.labels.merge(fold_outcomes(joined, plan, self.labels.event_time_ms))
-            delays_ms = outcomes_of(joined).delays_ms[joined.signs > 0]
-            self.waiting.tally.delays_ms.extend(delays_ms.tolist())
+    def _observe(self, message: Message) -> None:
+        """Move the event time of predictions on, and note where in the log it comes to another second."""
+        before_ms = whole_second_ms(self.predictions.event_time_ms)
+        self.predictions.observe(newest_ms(message.event))
+        after_ms = whole_second_ms(self.predictions.event_time_ms)
+        if after_ms > before_ms:
+            self._steps.append(EventTimeStep(self.predictions.source, message.offset + 1, after_ms))
+
+    def _fold_outcomes(self, joined: Joined) -> None:
+        plan = plan_of(self.plans, joined.stream)
+        self.labels.merge(fold_outcomes(joined, plan, self.labels.event_time_ms))
+        delays_ms = outcomes_of(joined).delays_ms[joined.signs > 0]
+        self.waiting.tally.delays_ms.extend(delays_ms.tolist())
 
     def _advance_predictions(self, position: int) -> list[Emission]:
         out = self.predictions.advance(position)
@@ -146,7 +169,8 @@ class PartitionPipeline:
         out: list[Emission] = []
         for emission in self.labels.advance(position):
             if isinstance(emission, FinishedChunk):
-                self._unsettled.append((self._joined_gate_ms, emission))
+                unmatched = self.waiting.unmatched.take_changes()
+                self._unsettled.append(replace(emission, gate_ms=self.waiting.gate_ms, unmatched=unmatched))
             else:
                 out.append(emission)
         return [*out, *self._settle_labels()]
@@ -158,14 +182,14 @@ class PartitionPipeline:
         label. So none of the labels that are then behind may have been joined with them.
         """
         settled: list[Emission] = []
-        while self._unsettled and self._unsettled[0][0] <= self._settled_ms:
-            settled.append(self._unsettled.popleft()[1])
+        while self._unsettled and self._unsettled[0].gate_ms <= self._settled_ms:
+            settled.append(self._unsettled.popleft())
         return settled
 
     def _check(self, message: Message) -> None:
         """Raise `InvalidEvent` for an unknown model, a clock from the future, or columns of the wrong kind."""
         event = message.event
-        ahead_ms = newest_ms(message) - message.recorded_ms
+        ahead_ms = newest_ms(event) - message.recorded_ms
         if ahead_ms > self.future_tolerance_ms:
             raise InvalidEvent(
                 "timestamps_ms", f"{ahead_ms / 1000:.0f} s ahead of the broker's clock; set the producer's"

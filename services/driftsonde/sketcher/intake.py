@@ -1,0 +1,75 @@
+"""From raw messages to events, and to the dead letters what is none."""
+
+from dataclasses import dataclass
+
+from driftsonde.adapters.avro import Codec, Undecodable
+from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
+from driftsonde.adapters.inbox import Incoming
+from driftsonde.adapters.metrics import Metrics
+from driftsonde.adapters.patience import Patience
+from driftsonde.adapters.plans import PlanBook
+from driftsonde.adapters.topics import PREDICTIONS
+from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
+from driftsonde.sketcher.messages import Message
+
+
+@dataclass(slots=True)
+class Intake:
+    """`new_round` is called before the messages that came in together are decoded."""
+
+    plans: PlanBook
+    codec: Codec
+    dead_letters: DeadLetters
+    metrics: Metrics
+    patience: Patience
+    _is_fresh: bool = False
+
+    def new_round(self) -> None:
+        self._is_fresh = False
+
+    async def decode(self, incoming: Incoming) -> Message | None:
+        """The message, once its model and version are known if they ever will be; None if it is a dead letter."""
+        expected = PredictionBatch if incoming.topic == PREDICTIONS.name else LabelBatch
+        try:
+            event = await self.patience.decode(self.codec, incoming.value or b"")
+        except Undecodable as error:
+            self.reject(incoming, Failure("decode", error.reason, str(error)))
+            return None
+        except InvalidEvent as error:
+            self.reject(incoming, Failure("decode", "invalid", str(error)))
+            return None
+        if not isinstance(event, (expected, Heartbeat)):
+            problem = f"{type(event).__name__} does not belong on topic {incoming.topic}"
+            self.reject(incoming, Failure("decode", "wrong-topic", problem))
+            return None
+        if not isinstance(event, Heartbeat) and not self._is_known(event):
+            await self._refresh_once()
+        return Message(incoming.offset, incoming.recorded_ms, event)
+
+    def reject(self, incoming: Incoming, failure: Failure) -> None:
+        self.metrics.dead_letters.labels(failure.reason).inc()
+        source = SourceMessage(
+            incoming.topic,
+            incoming.partition,
+            incoming.offset,
+            incoming.key,
+            incoming.value,
+            incoming.headers,
+        )
+        self.dead_letters.send(source, failure)
+
+    async def refresh_plans(self) -> None:
+        await self.patience.until_done(self.plans.refresh)
+
+    def _is_known(self, event: PredictionBatch | LabelBatch) -> bool:
+        catalogue = self.plans.catalogue
+        if isinstance(event, LabelBatch):
+            return catalogue.spec(event.model) is not None
+        return catalogue.baseline(event.model, event.version) is not None
+
+    async def _refresh_once(self) -> None:
+        """What was registered before a message was sent was registered before its round began. So one look in a round
+        is enough for it to be known, whoever sends how much of versions that nobody registers."""
+        if not self._is_fresh:
+            await self.refresh_plans()
+            self._is_fresh = True
