@@ -22,7 +22,7 @@ from driftsonde.adapters.wire_control import (
     signal_from_record,
 )
 from driftsonde.core.control.canonical import detail_to_json, to_plain
-from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Step
+from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Step, Switch
 from driftsonde.core.control.state import State, with_traffic
 from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import InvalidEvent, Variant
@@ -68,6 +68,9 @@ _details = st.builds(
     action=st.sampled_from(Action),
     traffic=st.none() | _traffic,
     recipients=st.lists(_names, max_size=3).map(tuple),
+    quiet=_texts,
+    switch=st.sampled_from(Switch),
+    from_ms=_longs,
     expires_ms=_longs,
     parent=_texts,
     parent_step=_texts,

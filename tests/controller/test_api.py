@@ -83,7 +83,7 @@ def door(
 ) -> Door:
     registry = CollectorRegistry()
     create_metrics(registry, "controller", "0")
-    guard = Guard(lambda: tokens, lambda: desk.now_ms / 1000)
+    guard = Guard(lambda: tokens, lambda: desk.now_ms / 1000, desk.submit)
     backend = Backend(
         lambda: desk.state,
         lambda: CATALOGUE,
@@ -166,6 +166,64 @@ def test_a_proposal_is_approved(api: httpx.Client, desk: Desk) -> None:
     assert ok(api.get(f"/v1/decisions/{proposal.id}")) == body
     assert ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={}))["actor"] == "ann"
     assert "approved" in problem(api.post(f"/v1/decisions/{proposal.id}/reject", json={}), 409)
+    other = {"authorization": f"Bearer {TOKENS[Role.APPROVER]}"}
+    late = api.post(f"/v1/decisions/{proposal.id}/approve", json={}, headers=other)
+    assert problem(late, 409) == "ann has approved this decision already"
+
+
+def test_an_incident_is_snoozed_and_closed_by_hand(api: httpx.Client, desk: Desk) -> None:
+    events = [signal(SignalKind.ALERT, episode) for episode in ("e1", "e2")]
+    desk.state, (first, second) = after(desk.state, [*events], RECOMMEND)
+    snoozed = ok(
+        api.post(f"/v1/incidents/{first.incident}/snooze", json={"duration": "4h", "reason": "lunch"})
+    )
+    assert (snoozed["status"], snoozed["snoozed_until_ms"]) == ("open", NOW_MS + 4 * HOUR_MS)
+    for duration in ("1s", "31d", "soon"):
+        refused = api.post(f"/v1/incidents/{first.incident}/snooze", json={"duration": duration})
+        assert "duration" in problem(refused, 422)
+    closed = ok(api.post(f"/v1/incidents/{first.incident}/resolve", json={"reason": "mended"}))
+    assert (closed["status"], closed["resolved_by"], closed["false_alarm"]) == ("resolved", "ann", False)
+    none = ok(api.post(f"/v1/incidents/{second.incident}/false-alarm", json={}))
+    assert (none["status"], none["false_alarm"]) == ("resolved", True)
+    late = api.post(f"/v1/incidents/{first.incident}/false-alarm", json={})
+    assert problem(late, 409) == "the incident is resolved by ann"
+
+
+def test_maintenance_is_announced_and_called_off(api: httpx.Client) -> None:
+    body = {"model": "fraud", "begin": "2026-12-01T00:00:00Z", "end": "2026-12-01T02:00:00+01:00"}
+    (announced,) = ok(api.post("/v1/maintenance", json={**body, "reason": "new features"}))["items"]
+    assert (announced["end_ms"] - announced["begin_ms"], announced["actor"]) == (HOUR_MS, "ann")
+    assert ok(api.get("/v1/maintenance"))["items"] == [announced]
+    assert ok(api.delete(f"/v1/maintenance/{announced['id']}"))["items"] == []
+    assert "is over" in problem(api.delete(f"/v1/maintenance/{announced['id']}"), 409)
+    problem(api.delete("/v1/maintenance/none"), 404)
+    problem(api.post("/v1/maintenance", json={**body, "model": "none"}), 404)
+    assert "end" in problem(api.post("/v1/maintenance", json={**body, "end": "2026-12-01T02:00:00"}), 422)
+    backwards = {**body, "end": "2026-11-30T00:00:00Z"}
+    assert "before it begins" in problem(api.post("/v1/maintenance", json=backwards), 409)
+
+
+def test_automation_is_stopped_and_started(api: httpx.Client) -> None:
+    assert ok(api.get("/v1/automation")) == {"running": True, "stopped": {}}
+    one = ok(api.put("/v1/automation", json={"stopped": True, "model": "fraud", "reason": "odd"}))
+    assert one == {"running": True, "stopped": {"fraud": "ann: odd"}}
+    every = ok(api.put("/v1/automation", json={"stopped": True}))
+    assert every == {"running": False, "stopped": {"fraud": "ann: odd", "*": "ann"}}
+    assert ok(api.put("/v1/automation", json={"stopped": False}))["running"] is True
+    problem(api.put("/v1/automation", json={"stopped": True, "model": "none"}), 404)
+
+
+def test_what_is_refused_is_in_the_audit_log(api: httpx.Client, desk: Desk) -> None:
+    viewer = {"authorization": f"Bearer {TOKENS[Role.VIEWER]}"}
+    problem(api.put("/v1/automation", headers=viewer, json={"stopped": True}), 403)
+    desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
+    ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={}))
+    problem(api.post(f"/v1/decisions/{proposal.id}/reject", json={}), 409)
+    kept = [record.last for record in desk.state.model("*").records.values()]
+    assert [(entry.kind, entry.actor) for entry in kept] == [("refusal", "the viewer"), ("refusal", "ann")]
+    assert "PUT /v1/automation: this needs the role admin" in kept[0].detail.reason
+    assert kept[1].detail.reason == "Rejection: ann has approved this decision already"
+    assert kept[1].previous == kept[0].hash
 
 
 def test_a_proposal_is_rejected(api: httpx.Client, desk: Desk) -> None:
@@ -257,6 +315,12 @@ def test_everything_but_the_probes_asks_for_the_token(api: httpx.Client) -> None
     ("method", "path", "needed"),
     [
         ("POST", "/v1/incidents/none/acknowledge", Role.OPERATOR),
+        ("POST", "/v1/incidents/none/snooze", Role.OPERATOR),
+        ("POST", "/v1/incidents/none/resolve", Role.OPERATOR),
+        ("POST", "/v1/incidents/none/false-alarm", Role.OPERATOR),
+        ("POST", "/v1/maintenance", Role.APPROVER),
+        ("DELETE", "/v1/maintenance/none", Role.APPROVER),
+        ("PUT", "/v1/automation", Role.ADMIN),
         ("POST", "/v1/decisions/none/approve", Role.APPROVER),
         ("POST", "/v1/decisions/none/reject", Role.APPROVER),
         ("PUT", "/v1/traffic/fraud", Role.APPROVER),

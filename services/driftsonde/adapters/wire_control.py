@@ -6,7 +6,7 @@ import math
 
 from driftsonde.adapters.avro import Record, RecordType
 from driftsonde.core.control.canonical import detail_to_json
-from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Severity, Step
+from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Severity, Step, Switch
 from driftsonde.core.control.traffic import InvalidSplit, Share, Traffic, validate_split
 from driftsonde.core.events import InvalidEvent, Variant
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
@@ -27,6 +27,9 @@ def detail_from_json(text: str) -> Detail:
             traffic=traffic_from_record(plain["traffic"]) if "traffic" in plain else None,
             severity=Severity(plain.get("severity", Severity.INFO)),
             recipients=tuple(plain.get("recipients", ())),
+            quiet=plain.get("quiet", ""),
+            switch=Switch(plain.get("switch", "")),
+            from_ms=plain.get("from_ms", 0),
             expires_ms=plain.get("expires_ms", 0),
             run=plain.get("run", ""),
             parent=plain.get("parent", ""),

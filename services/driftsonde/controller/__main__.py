@@ -139,7 +139,12 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
         submit=controller.submit,
         ready=ready,
         registry=registry,
-        guard=Guard(tokens.current, time.monotonic, Allowance(settings.controller.requests_per_s)),
+        guard=Guard(
+            tokens.current,
+            time.monotonic,
+            controller.submit,
+            Allowance(settings.controller.requests_per_s),
+        ),
         store=Store(settings.clickhouse),
     )
     try:

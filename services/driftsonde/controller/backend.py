@@ -15,9 +15,10 @@ from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.controller import problems
 from driftsonde.controller.guard import Guard
-from driftsonde.core.control.decisions import Decision
-from driftsonde.core.control.inputs import Input
+from driftsonde.core.control.decisions import ALL_MODELS, Decision
+from driftsonde.core.control.inputs import Input, Refusal, Refused, Wish
 from driftsonde.core.control.state import State
+from driftsonde.core.control.traffic import InvalidSplit
 
 MAX_ITEMS = 1_000
 
@@ -48,9 +49,13 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(max_length=2_000)]
 
 
-def submit(backend: Backend, event: Input) -> list[Decision]:
+def submit(backend: Backend, event: Wish) -> list[Decision]:
+    """What a person wants, handed to the writer. A refusal is kept in the audit log before it is raised."""
     try:
         return backend.submit(event).result(backend.timeout_s)
+    except (Refused, InvalidSplit) as error:
+        backend.submit(Refusal(ALL_MODELS, event.actor, type(event).__name__, str(error)))
+        raise
     except FutureTimeout:
         raise problems.Unavailable(
             "not stored yet: the broker is slow or away; ask for the result later"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from driftsonde.core.control.access import (
@@ -19,6 +19,8 @@ from driftsonde.core.control.access import (
     recognise,
     take,
 )
+from driftsonde.core.control.decisions import ALL_MODELS
+from driftsonde.core.control.inputs import Refusal
 
 _BEARER = HTTPBearer(auto_error=False)
 _NOBODY = Person(ANONYMOUS, Role.ADMIN)
@@ -26,13 +28,14 @@ _NOBODY = Person(ANONYMOUS, Role.ADMIN)
 
 @dataclass(slots=True)
 class Guard:
-    """`tokens` gives those that are valid now; none at all: anybody on this machine may do anything.
+    """What is refused to a person is told to `refused`, for the audit log. `tokens` gives those that are valid now; none at all: anybody on this machine may do anything.
 
     `now_s` is a clock that only grows. Requests of all threads come through here.
     """
 
     tokens: Callable[[], tuple[Token, ...]]
     now_s: Callable[[], float]
+    refused: Callable[[Refusal], object]
     allowance: Allowance = field(default_factory=Allowance)
     _buckets: dict[str, Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -40,12 +43,14 @@ class Guard:
     def needs(self, role: Role) -> Callable[..., Person]:
         """A dependency of a route: the person who asks, or 401, 403, 429."""
 
-        def check(person: Annotated[Person, Depends(self.identify)]) -> Person:
-            if not person.role.permits(role):
-                raise HTTPException(
-                    403, f"this needs the role {role}; the token of {person.name!r} has {person.role}"
-                )
-            return person
+        def check(request: Request, person: Annotated[Person, Depends(self.identify)]) -> Person:
+            if person.role.permits(role):
+                return person
+            problem = f"this needs the role {role}; the token of {person.name!r} has {person.role}"
+            self.refused(
+                Refusal(ALL_MODELS, person.name, f"{request.method} {request.url.path}"[:500], problem)
+            )
+            raise HTTPException(403, problem)
 
         return check
 

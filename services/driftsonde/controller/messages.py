@@ -47,7 +47,7 @@ def _as_json(message_type: str, decision: Decision, data: dict[str, Any]) -> byt
 def notice_type(decision: Decision) -> str:
     """An alert or its end is news of the incident; anything else is news of the decision."""
     if (
-        decision.kind in (Kind.ALERT, Kind.RESOLVE, Kind.ACKNOWLEDGE)
+        decision.kind in (Kind.ALERT, Kind.RESOLVE, Kind.FALSE_ALARM, Kind.ACKNOWLEDGE)
         and decision.detail.change is not Change.NONE
     ):
         return f"incident.{decision.detail.change}"

@@ -3,14 +3,46 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
+from pydantic import AfterValidator
 
+from driftsonde.adapters.durations import parse_duration_ms
 from driftsonde.controller.backend import Backend, Json, Limit, Reason, RequestBody, submit
 from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.canonical import to_object
 from driftsonde.core.control.decisions import Decision, Kind, Step
 from driftsonde.core.control.incidents import Status
-from driftsonde.core.control.inputs import Acknowledgement, Approval, Refused, Rejection, Unknown
+from driftsonde.core.control.inputs import (
+    Acknowledgement,
+    Approval,
+    Refused,
+    Rejection,
+    Resolution,
+    Snooze,
+    Unknown,
+)
 from driftsonde.core.control.state import Record, State
+from driftsonde.core.spec import HOUR_MS, MINUTE_MS
+
+MAX_SNOOZE_MS = 30 * 24 * HOUR_MS
+
+
+def _snooze(text: str) -> str:
+    if not MINUTE_MS <= parse_duration_ms(text) <= MAX_SNOOZE_MS:
+        raise ValueError("expected 1m to 30d")
+    return text
+
+
+class SnoozeRequest(RequestBody):
+    """duration: how long, like "4h"; at most 30 days."""
+
+    duration: Annotated[str, AfterValidator(_snooze)]
+    reason: Reason = ""
+
+
+class Closing(RequestBody):
+    """Why the incident is over, or none."""
+
+    reason: Reason = ""
 
 
 class Answer(RequestBody):
@@ -42,6 +74,23 @@ def incidents_router(backend: Backend) -> APIRouter:
     @router.post("/{incident_id}/acknowledge")
     def acknowledge(incident_id: str, person: Annotated[Person, operator]) -> Json:
         submit(backend, Acknowledgement(incident_id, person.name))
+        return _incident(backend.state(), incident_id)
+
+    @router.post("/{incident_id}/snooze")
+    def snooze(incident_id: str, body: SnoozeRequest, person: Annotated[Person, operator]) -> Json:
+        """Nobody is told of this incident until then, but of its end; then people are reminded if it is still open."""
+        submit(backend, Snooze(incident_id, parse_duration_ms(body.duration), person.name, body.reason))
+        return _incident(backend.state(), incident_id)
+
+    @router.post("/{incident_id}/resolve")
+    def resolve(incident_id: str, body: Closing, person: Annotated[Person, operator]) -> Json:
+        submit(backend, Resolution(incident_id, person.name, body.reason))
+        return _incident(backend.state(), incident_id)
+
+    @router.post("/{incident_id}/false-alarm")
+    def false_alarm(incident_id: str, body: Closing, person: Annotated[Person, operator]) -> Json:
+        """Resolves the incident, and keeps silent about the rest of its episode."""
+        submit(backend, Resolution(incident_id, person.name, body.reason, false_alarm=True))
         return _incident(backend.state(), incident_id)
 
     return router

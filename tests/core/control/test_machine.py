@@ -179,7 +179,9 @@ def test_two_people_decide_at_once() -> None:
     state, _ = after(state, [Rejection(proposal.id, "ann", "known cause")], RECOMMEND)
     with pytest.raises(Refused, match="rejected"):
         step(state, Approval(proposal.id, "bob"), NOW_MS, RECOMMEND)
-    assert after(state, [Rejection(proposal.id, "bob")], RECOMMEND)[1] == []
+    with pytest.raises(Refused, match="ann has rejected this decision already"):
+        step(state, Rejection(proposal.id, "bob"), NOW_MS, RECOMMEND)
+    assert after(state, [Rejection(proposal.id, "ann")], RECOMMEND)[1] == []
 
 
 def test_a_proposal_lapses() -> None:

@@ -12,10 +12,16 @@ from driftsonde.core.control.decisions import Action, Decision, Kind, Step
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
+    AutomationChange,
     Input,
+    Maintenance,
+    MaintenanceEnd,
     Outcome,
+    Refusal,
     Refused,
     Rejection,
+    Resolution,
+    Snooze,
     SplitChange,
     Tick,
 )
@@ -127,6 +133,14 @@ def _inputs(draw: st.DrawFn, state: State) -> Input:
         Rejection(key, "bob") for key in model.records
     ]
     choices += [Acknowledgement(key, "ann") for key in model.incidents]
+    choices += [Snooze(key, draw(st.sampled_from([1, HOUR_MS])), "ann") for key in model.incidents]
+    choices += [Resolution(key, "ann", "", draw(st.booleans())) for key in model.incidents]
+    choices += [
+        Maintenance("fraud", draw(st.sampled_from([0, NOW_MS + HOUR_MS])), NOW_MS + 24 * HOUR_MS, "ann"),
+        AutomationChange(draw(st.sampled_from(["*", "fraud"])), draw(st.booleans()), "ann"),
+        Refusal("*", "ann", "PUT /v1/automation", "this needs the role admin"),
+    ]
+    choices += [MaintenanceEnd(key, "bob") for key in model.maintenance]
     choices += [Outcome(effect, draw(st.sampled_from(["", "status 500"])), 1) for effect in state.pending()]
     return draw(st.sampled_from(choices))
 

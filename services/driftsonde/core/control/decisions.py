@@ -8,6 +8,8 @@ from driftsonde.core.signals import Signal
 from driftsonde.core.spec import Mode
 
 CONTROLLER = "controller"
+# In place of a model's name: what is decided on all of them.
+ALL_MODELS = "*"
 
 
 class Kind(StrEnum):
@@ -19,6 +21,11 @@ class Kind(StrEnum):
     RESOLVE = "resolve"
     TRAFFIC = "traffic"
     ACKNOWLEDGE = "acknowledge"
+    SNOOZE = "snooze"
+    FALSE_ALARM = "false-alarm"
+    MAINTENANCE = "maintenance"
+    AUTOMATION = "automation"
+    REFUSAL = "refusal"
     ESCALATE = "escalate"
     NOTIFY = "notify"
 
@@ -46,6 +53,7 @@ class Change(StrEnum):
     UPDATED = "updated"
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
 
 
 class Severity(StrEnum):
@@ -54,6 +62,14 @@ class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+class Switch(StrEnum):
+    """What a decision does to the automation of its model, or of all."""
+
+    NONE = ""
+    STOPPED = "stopped"
+    RUNNING = "running"
 
 
 class Action(StrEnum):
@@ -70,8 +86,9 @@ class Detail:
 
     reason: why this step, in a sentence. change: what becomes of the incident. signal: the evidence, whole, on the
     first step of a decision that a signal led to. action: what is to be done; traffic: the split to set.
-    severity: how urgent this step is. recipients: the on-call endpoints to tell about it. expires_ms: when a proposal
-    lapses; 0 = never. run: what the other side calls the retraining that it has begun.
+    severity: how urgent this step is. recipients: the on-call endpoints to tell about it; quiet: why nobody is told.
+    from_ms, expires_ms: when a maintenance begins and ends; a proposal or a snooze only ends; 0 = at once, never.
+    switch: what becomes of the automation. run: what the other side calls the retraining that it has begun.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
     """
 
@@ -82,6 +99,9 @@ class Detail:
     traffic: Traffic | None = None
     severity: Severity = Severity.INFO
     recipients: tuple[str, ...] = ()
+    quiet: str = ""
+    switch: Switch = Switch.NONE
+    from_ms: int = 0
     expires_ms: int = 0
     run: str = ""
     parent: str = ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from driftsonde.core.control.decisions import Change, Decision
+from driftsonde.core.control.decisions import Change, Decision, Kind
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Rule, Signal, derive_id
 
@@ -18,7 +18,8 @@ class Status(StrEnum):
 class Incident:
     """`since_ms` is event time, the start of what is wrong; the other times are when the controller learned of it.
 
-    `signals` counts the signals; `last_signal` is the id of the newest. 0 and "" stand for not yet.
+    `signals` counts the signals; `last_signal` is the id of the newest. 0 and "" stand for not yet. `resolved_by` is
+    "controller" where the numbers are back within bounds. `false_alarm`: a person says that nothing was wrong.
     """
 
     id: str
@@ -36,7 +37,10 @@ class Incident:
     last_signal: str
     acknowledged_ms: int = 0
     acknowledged_by: str = ""
+    snoozed_until_ms: int = 0
     resolved_ms: int = 0
+    resolved_by: str = ""
+    false_alarm: bool = False
 
 
 def incident_id(signal: Signal) -> str:
@@ -60,7 +64,11 @@ def changed(incident: Incident | None, decision: Decision) -> Incident | None:
         case Change.UPDATED if signal is not None and incident is not None:
             return _updated(incident, signal, now_ms)
         case Change.RESOLVED if signal is not None and incident is not None:
-            return replace(_updated(incident, signal, now_ms), status=Status.RESOLVED, resolved_ms=now_ms)
+            return _resolved(_updated(incident, signal, now_ms), decision)
+        case Change.RESOLVED if incident is not None:
+            return _resolved(incident, decision)
+        case Change.SNOOZED if incident is not None:
+            return replace(incident, snoozed_until_ms=decision.detail.expires_ms, updated_ms=now_ms)
         case Change.ACKNOWLEDGED if incident is not None:
             return replace(
                 incident,
@@ -71,6 +79,17 @@ def changed(incident: Incident | None, decision: Decision) -> Incident | None:
             )
         case _:
             return incident
+
+
+def _resolved(incident: Incident, decision: Decision) -> Incident:
+    return replace(
+        incident,
+        status=Status.RESOLVED,
+        updated_ms=decision.timestamp_ms,
+        resolved_ms=decision.timestamp_ms,
+        resolved_by=decision.actor,
+        false_alarm=decision.kind is Kind.FALSE_ALARM,
+    )
 
 
 def _opened(signal: Signal, before: Incident | None, now_ms: int) -> Incident:

@@ -50,6 +50,68 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Snooze:
+    """A person wants to hear nothing of an incident for a while."""
+
+    incident: str
+    duration_ms: int
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A person ends an incident; `false_alarm`: there was nothing to it."""
+
+    incident: str
+    actor: str
+    reason: str = ""
+    false_alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A person announces work on a model: alerts are kept, but not sent, and nothing is done automatically.
+
+    from_ms: 0 = now.
+    """
+
+    model: str
+    from_ms: int
+    until_ms: int
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceEnd:
+    """A person ends a maintenance, or calls it off."""
+
+    decision: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationChange:
+    """A person stops or starts what the controller does by itself; `model` may be `ALL_MODELS`."""
+
+    model: str
+    stopped: bool
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A person was refused: for want of a role, or because it can't be done now. `model` may be `ALL_MODELS`."""
+
+    model: str
+    actor: str
+    asked: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class SplitChange:
     """A person sets a model's split."""
 
@@ -81,4 +143,16 @@ class Tick:
     """Time has passed."""
 
 
-Input = Signal | Approval | Rejection | Acknowledgement | SplitChange | Outcome | Begun | Tick
+# What a person wants; each has an `actor`.
+Wish = (
+    Approval
+    | Rejection
+    | Acknowledgement
+    | Snooze
+    | Resolution
+    | Maintenance
+    | MaintenanceEnd
+    | AutomationChange
+    | SplitChange
+)
+Input = Signal | Wish | Refusal | Outcome | Begun | Tick

@@ -5,24 +5,33 @@ Every decision's id is derived from what it is about, so an input that comes twi
 
 from dataclasses import replace
 
+from driftsonde.core.control.attending import on_acknowledgement, on_resolution, on_snooze
 from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.escalation import escalations
 from driftsonde.core.control.incidents import Status, change_by, incident_id
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
+    AutomationChange,
     Begun,
     Input,
+    Maintenance,
+    MaintenanceEnd,
     Outcome,
+    Refusal,
     Rejection,
+    Resolution,
     Setting,
+    Snooze,
     SplitChange,
     Tick,
 )
 from driftsonde.core.control.making import about, expired, id_of_decision, next_step, obstacle_to, with_action
-from driftsonde.core.control.people import on_acknowledgement, on_answer, on_split_change
-from driftsonde.core.control.policy import rule
+from driftsonde.core.control.people import on_answer, on_split_change
+from driftsonde.core.control.policy import Brakes, rule
+from driftsonde.core.control.quiet import awakened, hushed, maintenance_of, why_quiet
 from driftsonde.core.control.state import ModelState, State, enter
+from driftsonde.core.control.switches import on_automation, on_maintenance, on_maintenance_end, on_refusal
 from driftsonde.core.signals import Signal, SignalKind
 
 NOTHING_TO_RESOLVE = "no incident of this episode is open"
@@ -34,17 +43,30 @@ def step(state: State, event: Input, now_ms: int, setting: Setting) -> tuple[Sta
 
     Raises `Refused`, `Unknown` or `InvalidSplit` for what a person may not do; the state is as before then.
     """
-    return enter(state, _decide(state, event, now_ms, setting))
+    decided = _decide(state, event, now_ms, setting)
+    return enter(state, [hushed(state, decision, now_ms) for decision in decided])
 
 
 def _decide(state: State, event: Input, now_ms: int, setting: Setting) -> list[Decision]:
     match event:
         case Signal():
-            return _on_signal(state.model(event.model), event, now_ms, setting)
+            return _on_signal(state, event, now_ms, setting)
         case Approval() | Rejection():
             return on_answer(state, event, now_ms, setting)
         case Acknowledgement():
             return on_acknowledgement(state, event, now_ms, setting)
+        case Snooze():
+            return on_snooze(state, event, now_ms, setting)
+        case Resolution():
+            return on_resolution(state, event, now_ms, setting)
+        case Maintenance():
+            return on_maintenance(state, event, now_ms, setting)
+        case MaintenanceEnd():
+            return on_maintenance_end(state, event, now_ms, setting)
+        case AutomationChange():
+            return on_automation(state, event, now_ms, setting)
+        case Refusal():
+            return on_refusal(state, event, now_ms)
         case SplitChange():
             return on_split_change(state.model(event.model), event, now_ms, setting)
         case Outcome():
@@ -55,20 +77,26 @@ def _decide(state: State, event: Input, now_ms: int, setting: Setting) -> list[D
             return _on_tick(state, now_ms, setting)
 
 
-def _on_signal(model: ModelState, signal: Signal, now_ms: int, setting: Setting) -> list[Decision]:
+def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> list[Decision]:
+    model = state.model(signal.model)
     if id_of_decision(signal) in model.records:
         return []
     if signal.window_end_ms <= model.forgotten_ms:
         return [about(signal, Step.SUPPRESSED, now_ms, setting, Detail(reason=FORGOTTEN, signal=signal))]
+    incident = model.incidents.get(incident_id(signal))
+    if incident is not None and incident.false_alarm and signal.kind is not SignalKind.RESOLVE:
+        reason = f"{incident.resolved_by} called this incident a false alarm"
+        return [about(signal, Step.SUPPRESSED, now_ms, setting, Detail(reason=reason, signal=signal))]
     match signal.kind:
         case SignalKind.ALERT:
-            change = change_by(model.incidents.get(incident_id(signal)), signal)
+            change = change_by(incident, signal)
             detail = Detail(reason=signal.summary, change=change, signal=signal)
             return [about(signal, Step.DECIDED, now_ms, setting, detail)]
         case SignalKind.RESOLVE:
             return _on_resolve(model, signal, now_ms, setting)
         case SignalKind.RETRAIN | SignalKind.ROLLBACK:
-            return [_on_request(model, signal, now_ms, setting)]
+            brakes = Brakes(state.stopped(signal.model), maintenance_of(model, now_ms))
+            return [_on_request(model, signal, brakes, now_ms, setting)]
 
 
 def _on_resolve(model: ModelState, signal: Signal, now_ms: int, setting: Setting) -> list[Decision]:
@@ -85,11 +113,11 @@ def _on_resolve(model: ModelState, signal: Signal, now_ms: int, setting: Setting
     return [about(signal, Step.DECIDED, now_ms, setting, detail), *lapsed]
 
 
-def _on_request(model: ModelState, signal: Signal, now_ms: int, setting: Setting) -> Decision:
+def _on_request(model: ModelState, signal: Signal, brakes: Brakes, now_ms: int, setting: Setting) -> Decision:
     """A retrain or rollback signal: the policy says what becomes of it."""
     actions = setting.governance(signal.model).actions
     mode = actions.retrain if signal.kind is SignalKind.RETRAIN else actions.rollback
-    ruling = rule(mode, obstacle_to(model, signal, signal.window_end_ms, setting))
+    ruling = rule(mode, obstacle_to(model, signal, signal.window_end_ms, setting), brakes)
     detail = Detail(
         reason=ruling.reason,
         change=change_by(model.incidents.get(incident_id(signal)), signal),
@@ -148,4 +176,5 @@ def _on_tick(state: State, now_ms: int, setting: Setting) -> list[Decision]:
         for proposal in model.proposals()
         if now_ms >= proposal.detail.expires_ms
     ]
-    return [*lapsed, *escalations(state, now_ms, setting)]
+    urgent = (it for it in escalations(state, now_ms, setting) if not why_quiet(state, it, now_ms))
+    return [*lapsed, *awakened(state, now_ms, setting), *urgent]

@@ -61,6 +61,31 @@ def next_step(
     return told(decision, setting)
 
 
+def by_person(
+    decision_id: str, kind: Kind, model: ModelState, actor: str, now_ms: int, detail: Detail
+) -> Decision:
+    """What a person decides on a model as a whole."""
+    return Decision(
+        id=decision_id,
+        step=Step.DECIDED,
+        kind=kind,
+        model=model.model,
+        version="",
+        incident="",
+        signal="",
+        mode=None,
+        actor=actor,
+        policy="",
+        timestamp_ms=now_ms,
+        detail=detail,
+    )
+
+
+def numbered_id(kind: Kind, model: ModelState) -> str:
+    """An id for what a person may decide again and again: by its place in the model's chain."""
+    return derive_id(kind, model.model, model.head.sequence + 1)
+
+
 def expired(proposal: Decision, now_ms: int, setting: Setting) -> Decision:
     return next_step(proposal, Step.EXPIRED, CONTROLLER, "nobody answered in time", now_ms, setting)
 

@@ -1,9 +1,7 @@
-"""What people may do: approve, reject, acknowledge, set a split."""
+"""What people decide: they approve, reject, set a split."""
 
-from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Step
-from driftsonde.core.control.incidents import Status
+from driftsonde.core.control.decisions import Action, Decision, Detail, Kind, Step
 from driftsonde.core.control.inputs import (
-    Acknowledgement,
     Approval,
     Refused,
     Rejection,
@@ -22,8 +20,11 @@ def on_answer(state: State, answer: Approval | Rejection, now_ms: int, setting: 
     if record is None:
         raise Unknown(f"no decision {answer.decision}")
     wanted = Step.APPROVED if isinstance(answer, Approval) else Step.REJECTED
-    if any(taken.step is wanted for taken in record.steps):
+    given = next((taken for taken in record.steps if taken.step in (Step.APPROVED, Step.REJECTED)), None)
+    if given is not None and (given.step, given.actor) == (wanted, answer.actor):
         return []
+    if given is not None:
+        raise Refused(f"{given.actor} has {given.step} this decision already")
     if record.last.step is not Step.PROPOSED:
         raise Refused(f"the decision is {record.last.step} and no longer waits for an answer")
     proposal = record.last
@@ -45,33 +46,6 @@ def _approved(
         return next_step(proposal, Step.SUPPRESSED, approval.actor, obstacle, now_ms, setting)
     approved = next_step(proposal, Step.APPROVED, approval.actor, approval.reason, now_ms, setting)
     return with_action(approved, model, signal, setting)
-
-
-def on_acknowledgement(
-    state: State, acknowledgement: Acknowledgement, now_ms: int, setting: Setting
-) -> list[Decision]:
-    incident = state.incident(acknowledgement.incident)
-    if incident is None:
-        raise Unknown(f"no incident {acknowledgement.incident}")
-    if incident.status is Status.RESOLVED:
-        raise Refused("the incident is resolved")
-    if incident.status is Status.ACKNOWLEDGED:
-        return []
-    decision = Decision(
-        id=derive_id("acknowledge", incident.id, incident.opened_ms),
-        step=Step.DECIDED,
-        kind=Kind.ACKNOWLEDGE,
-        model=incident.model,
-        version=incident.version,
-        incident=incident.id,
-        signal="",
-        mode=None,
-        actor=acknowledgement.actor,
-        policy="",
-        timestamp_ms=now_ms,
-        detail=Detail(change=Change.ACKNOWLEDGED, severity=setting.severities[incident.rule]),
-    )
-    return [told(decision, setting)]
 
 
 def on_split_change(model: ModelState, change: SplitChange, now_ms: int, setting: Setting) -> list[Decision]:

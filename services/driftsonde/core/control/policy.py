@@ -33,13 +33,26 @@ _BY_MODE = {
 }
 
 
-def rule(mode: Mode, obstacle: str) -> Ruling:
+@dataclass(frozen=True, slots=True)
+class Brakes:
+    """What holds back the automation: who stopped it and why, and until when there is maintenance; "" = nothing."""
+
+    stopped: str = ""
+    maintenance: str = ""
+
+
+def rule(mode: Mode, obstacle: str, brakes: Brakes) -> Ruling:
     """What becomes of an action that a signal asks for; `obstacle` says why it cannot be done, "" if it can.
 
-    A policy that only observes never comes to the obstacle: nothing would be done anyway.
+    A policy that only observes never comes to the obstacle: nothing would be done anyway. Automation that is stopped
+    leaves the action to a person; during maintenance nothing is done automatically, and nobody asked.
     """
     if obstacle and mode is not Mode.OBSERVE:
         return Ruling(Step.SUPPRESSED, obstacle)
+    if mode is Mode.AUTO and brakes.maintenance:
+        return Ruling(Step.SUPPRESSED, f"nothing is done automatically during {brakes.maintenance}")
+    if mode is Mode.AUTO and brakes.stopped:
+        return Ruling(Step.PROPOSED, f"automation is stopped by {brakes.stopped}; a person may approve")
     return _BY_MODE[mode]
 
 

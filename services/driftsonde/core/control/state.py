@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from driftsonde.core.control.chain import Head, moved, sealed
-from driftsonde.core.control.decisions import Action, Decision, Kind, Step
+from driftsonde.core.control.decisions import ALL_MODELS, Action, Decision, Kind, Step, Switch
 from driftsonde.core.control.incidents import Incident, Status, changed
 from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import derive_id
@@ -67,7 +67,8 @@ class ModelState:
 
     pending: effects by id, oldest first. retrainings: the event time of the latest retrainings that were set going,
     by decision id. event_ms: the newest event time that a signal spoke of. forgotten_ms: signals of windows up to
-    here may have been forgotten. head: the newest link of the audit log.
+    here may have been forgotten. maintenance: what is announced and not over, by decision id. stopped: who stopped the
+    automation, and why; "" = it runs. head: the newest link of the audit log.
     """
 
     model: str
@@ -78,6 +79,8 @@ class ModelState:
     traffic: Traffic | None = None
     event_ms: int = 0
     forgotten_ms: int = -1
+    maintenance: Mapping[str, Decision] = field(default_factory=_empty)
+    stopped: str = ""
     head: Head = field(default_factory=Head)
 
     @property
@@ -97,6 +100,10 @@ class State:
 
     def model(self, name: str) -> ModelState:
         return self.models.get(name) or ModelState(name)
+
+    def stopped(self, name: str) -> str:
+        """Who stopped the automation of this model or of all, and why; "" where it runs."""
+        return self.model(ALL_MODELS).stopped or self.model(name).stopped
 
     def record(self, decision_id: str) -> Record | None:
         found = (state.records.get(decision_id) for state in self.models.values())
@@ -167,7 +174,8 @@ def _after(model: ModelState, decision: Decision) -> ModelState:
     steps = (decision,) if record is None else (*record.steps, decision)
     records = {**model.records, decision.id: Record(steps, () if record is None else record.deliveries)}
     after = replace(model, records=MappingProxyType(records), pending=_pending(model.pending, decision))
-    return _forget(_with_retraining(_with_event(_with_incident(after, decision), decision), decision))
+    after = _with_switches(_with_incident(after, decision), decision)
+    return _forget(_with_retraining(_with_event(after, decision), decision))
 
 
 def _pending(before: Mapping[str, Effect], decision: Decision) -> Mapping[str, Effect]:
@@ -192,6 +200,21 @@ def _with_event(model: ModelState, decision: Decision) -> ModelState:
     if signal is None or signal.window_end_ms <= model.event_ms:
         return model
     return replace(model, event_ms=signal.window_end_ms)
+
+
+def _with_switches(model: ModelState, decision: Decision) -> ModelState:
+    if decision.kind is Kind.MAINTENANCE:
+        kept = {key: one for key, one in model.maintenance.items() if key != decision.id}
+        announced = {decision.id: decision} if decision.step is Step.DECIDED else {}
+        return replace(model, maintenance=MappingProxyType(kept | announced))
+    match decision.detail.switch:
+        case Switch.STOPPED:
+            why = f": {decision.detail.reason}" if decision.detail.reason else ""
+            return replace(model, stopped=f"{decision.actor}{why}")
+        case Switch.RUNNING:
+            return replace(model, stopped="")
+        case Switch.NONE:
+            return model
 
 
 def _with_retraining(model: ModelState, decision: Decision) -> ModelState:
@@ -239,4 +262,6 @@ def _forget(model: ModelState) -> ModelState:
 
 
 def _finished(record: Record) -> bool:
-    return record.last.step is not Step.PROPOSED
+    """What waits for a person or for a time is not."""
+    waits = record.last.kind in (Kind.SNOOZE, Kind.MAINTENANCE) and record.last.step is Step.DECIDED
+    return not waits and record.last.step is not Step.PROPOSED
