@@ -22,10 +22,10 @@ from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
-    Input,
     Refused,
     Rejection,
     Unknown,
+    Wish,
 )
 from driftsonde.report.formats import format_moment
 
@@ -55,7 +55,7 @@ class Button:
     value: str
     label: str
     role: Role
-    make: Callable[[str, Form, str], Input]
+    make: Callable[[str, Form, str], Wish]
     hint: str = ""
 
 
