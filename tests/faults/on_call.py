@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.avro import Codec, Undecodable
 from driftsonde.adapters.settings import ControllerSettings, KafkaSettings, Settings
-from driftsonde.adapters.topics import DECISIONS, SIGNALS
+from driftsonde.adapters.topics import DECISIONS, SIGNALS, Topic
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.controller.journal import read_whole
 from driftsonde.core.control.decisions import Decision, Kind
 from driftsonde.core.control.making import id_of_decision
 from driftsonde.core.control.state import effects
+from driftsonde.core.events import InvalidEvent
 from driftsonde.core.signals import Signal
 from faults.door import FaultDoor, fault_door
 from webhook_receiver import SECRET, Received, Receiver
@@ -41,12 +42,12 @@ class OnCall:
         controller = ControllerSettings(sweep_interval_s=0.2, webhooks_file=str(config))
         return replace(settings, controller=controller)
 
-    def check(self, kafka: KafkaSettings) -> int:
+    def check(self, kafka: KafkaSettings, model: str) -> int:
         """Every signal was decided on; every notice that the decisions ask for has come, under one id with one content,
         and those of an incident in the order of the decisions. Returns how many notices came more than once."""
-        made = decisions(kafka)
+        made = decisions(kafka, model)
         signals = [
-            event for event in map(_CODEC.decode, read_whole(kafka, SIGNALS)) if isinstance(event, Signal)
+            event for event in _read(kafka, SIGNALS) if isinstance(event, Signal) and event.model == model
         ]
         assert {id_of_decision(event) for event in signals} <= {decision.id for decision in made}
         wanted: dict[str, str] = {}
@@ -55,7 +56,7 @@ class OnCall:
                 for effect in effects(decision):
                     wanted.setdefault(effect.id, decision.incident or decision.model)
         deadline_s = time.monotonic() + _TOLD_S
-        while wanted.keys() - {entry.id for entry in decisions(kafka) if entry.kind is Kind.NOTIFY}:
+        while wanted.keys() - {entry.id for entry in decisions(kafka, model) if entry.kind is Kind.NOTIFY}:
             assert time.monotonic() < deadline_s, "notices that did not come to an end"
             time.sleep(0.25)
         received = list(self.receiver.received)
@@ -69,10 +70,18 @@ class OnCall:
         return len(received) - len(first)
 
 
-def decisions(kafka: KafkaSettings) -> list[Decision]:
-    """What the controllers have decided; of each model in order."""
-    read = map(_CODEC.decode, read_whole(kafka, DECISIONS))
-    return [entry for entry in read if isinstance(entry, Decision)]
+def decisions(kafka: KafkaSettings, model: str) -> list[Decision]:
+    """What the controllers have decided on a model, in order."""
+    return [
+        entry for entry in _read(kafka, DECISIONS) if isinstance(entry, Decision) and entry.model == model
+    ]
+
+
+def _read(kafka: KafkaSettings, topic: Topic) -> Iterator[object]:
+    """What is ours on a topic."""
+    for payload in read_whole(kafka, topic):
+        with suppress(Undecodable, InvalidEvent):
+            yield _CODEC.decode(payload)
 
 
 def _by_lane(ids: Mapping[str, object], lanes: Mapping[str, str]) -> dict[str, list[str]]:

@@ -1,18 +1,21 @@
 """A model, and the stretch of event time in which a test sends its events: several tests can share the workers."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from driftsonde.adapters.settings import SketcherSettings
 from faults.load import COUNTRIES, START_MS, Ints, Load
 from faults.raw import RawLog, predictions
 from faults.world import World
 from oracle import Cells, cells_of
 
 DAY_MS = 86_400_000
-CAUGHT_UP_S = 90.0
+CAUGHT_UP_S = 180.0
+SKETCHERS = ("sketcher-1", "sketcher-2")
 
 Record = Callable[[str, object], None]
 
@@ -46,6 +49,32 @@ class Stretch:
                 assert found == expected
             time.sleep(0.25)
         return time.monotonic() - began_s
+
+
+@contextmanager
+def sketchers(world: World, settings: SketcherSettings) -> Iterator[None]:
+    """Two sketchers with these settings, stopped at the end; the group knows them by their names, so whoever starts
+    them again after a kill doesn't wait for the old ones."""
+    before = world.settings
+    world.settings = replace(before, sketcher=settings)
+    world.start(*SKETCHERS, named=True)
+    world.wait_ready(*SKETCHERS)
+    try:
+        yield
+        for name in SKETCHERS:
+            world.stop(name)
+    finally:
+        for name in world.workers.keys() & set(SKETCHERS):
+            world.kill(name)
+        world.settings = before
+
+
+def restart_sketchers(world: World) -> None:
+    """kill -9 of both; they begin again."""
+    for name in SKETCHERS:
+        world.kill(name)
+    world.start(*SKETCHERS, named=True)
+    world.wait_ready(*SKETCHERS)
 
 
 def stretch(world: World, model: str, day: int) -> Stretch:

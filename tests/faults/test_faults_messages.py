@@ -4,8 +4,7 @@ One set of workers for all tests: each has a model and a stretch of event time o
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -26,29 +25,16 @@ from driftsonde.adapters.topics import DEAD_LETTERS, MODELS, PREDICTIONS, SKETCH
 from faults.load import WINDOW_MS
 from faults.poison import good_events, misshapen, of_bytes, of_control, of_events
 from faults.raw import MAX_MESSAGE_BYTES, Place, home_of, ids_at, labels
-from faults.stretch import CAUGHT_UP_S, DAY_MS, Record, stretch
-from faults.trials import ALONE
-from faults.world import PARTITIONS, World, world
-from kafka.jars import missing
-from kafka.launcher import kafka_cluster
-from required import need
+from faults.stretch import CAUGHT_UP_S, DAY_MS, Record, sketchers, stretch
+from faults.world import CONTROLLERS, PARTITIONS, World
 
 pytestmark = [pytest.mark.io, pytest.mark.timeout(400)]
 
 T = TypeVar("T")
 
 
-@pytest.fixture(scope="module")
-def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    need(missing())
-    with kafka_cluster() as kafka, world(kafka, tmp_path_factory.mktemp("messages")) as made:
-        made.settings = replace(
-            made.settings, sketcher=SketcherSettings(chunk_messages=16, idle_timeout_s=1.0)
-        )
-        made.start(*ALONE)
-        made.wait_ready(*ALONE)
-        yield made
-        assert made.ended() == []
+PATIENT = SketcherSettings(chunk_messages=16, idle_timeout_s=3_600.0)
+HASTY = SketcherSettings(chunk_messages=16, idle_timeout_s=1.0)
 
 
 def test_repeated_shuffled_late_and_of_skewed_clocks(it: World, record_property: Record) -> None:
@@ -76,7 +62,8 @@ def test_repeated_shuffled_late_and_of_skewed_clocks(it: World, record_property:
     for label in rng.choice(len(sent), 30, replace=False).tolist():
         at.log.send(at.log.events[len(sent) + 30 + label])
     at.log.heartbeat(at.start_ms + 30 * WINDOW_MS)
-    record_property("recovered_s", at.wait())
+    with sketchers(it, PATIENT):
+        record_property("recovered_s", at.wait())
 
 
 def test_an_idle_partition_holds_nothing_up(it: World, record_property: Record) -> None:
@@ -91,14 +78,14 @@ def test_an_idle_partition_holds_nothing_up(it: World, record_property: Record) 
     expected = at.expected()
     # One row in one partition is what tells that time goes on.
     at.random_predictions(rng, ids_at(0, 41, "q")[40:], np.array([at.start_ms + 7 * WINDOW_MS]))
-    record_property("recovered_s", at.wait(expected=expected))
+    with sketchers(it, HASTY):
+        record_property("recovered_s", at.wait(expected=expected))
 
 
 def test_poison_in_every_topic(it: World, record_property: Record) -> None:
     """Each message gives one dead letter with its reason, and those before and after it are processed."""
     at = stretch(it, "poisoned", day=30)
-    it.start("controller-1")
-    it.wait_ready("controller-1")
+    it.start(*CONTROLLERS)
     allow_large_messages(it, PREDICTIONS.name)
     before = set(dead_letters(it))
     rng = np.random.default_rng(5)
@@ -124,15 +111,18 @@ def test_poison_in_every_topic(it: World, record_property: Record) -> None:
     absurd = [(PREFIX + name, b"9" * 30) for name in ("partition", "offset")]
     not_ours = at.log.put(DEAD_LETTERS.name, 0, b"?", headers=absurd)
     at.log.heartbeat(at.start_ms + 30 * WINDOW_MS)
-    record_property("recovered_s", at.wait())
+    with sketchers(it, PATIENT):
+        record_property("recovered_s", at.wait())
+        assert wait_for(lambda: new_letters(it, before), expected, CAUGHT_UP_S) == expected
     record_property("trials", len(expected))
-    assert wait_for(lambda: new_letters(it, before), expected, CAUGHT_UP_S) == expected
     archived = "SELECT count() FROM dead_letters FINAL WHERE service != ''"
     wanted = len(before) + len(expected)
     assert wait_for(lambda: it.count(archived), wanted, CAUGHT_UP_S) == wanted
     own = f"SELECT count() FROM dead_letters FINAL WHERE service = '' AND source_offset = {not_ours[2]}"
     assert wait_for(lambda: it.count(own), 1, CAUGHT_UP_S) == 1
-    it.stop("controller-1")
+    it.wait_ready(*CONTROLLERS)
+    for name in CONTROLLERS:
+        it.stop(name)
 
 
 def allow_large_messages(it: World, topic: str) -> None:

@@ -7,14 +7,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from driftsonde.adapters.settings import ArchiverSettings
 from faults.door import fault_door
 from faults.load import Load
-from faults.trials import ALONE
-from faults.world import World, world
+from faults.world import WORKERS, World, world
 from kafka.jars import missing
 from kafka.launcher import kafka_cluster
 from required import need
@@ -51,8 +49,8 @@ def test_a_store_at_a_tenth_of_the_load(
             archiver=ArchiverSettings(batch_mb=1, buffer_mb=2),
         )
         it.register(load)
-        it.start(*ALONE)
-        ports = {name: int(it.workers[name].wait_ready(90.0)["port"]) for name in ALONE}
+        it.start(*WORKERS)
+        it.wait_ready(*WORKERS)
         before_mb: dict[str, float] = {}
         most_mb: dict[str, float] = {}
         lags: list[float] = []
@@ -66,7 +64,7 @@ def test_a_store_at_a_tenth_of_the_load(
             elif slow_from < window < slow_until:
                 now_mb = memory_mb(it)
                 most_mb.update({name: max(mb, most_mb.get(name, 0.0)) for name, mb in now_mb.items()})
-                lags.append(metric(ports["archiver-alone"], LAG))
+                lags.append(it.metric("archiver", LAG))
             elif window == slow_until:
                 door.behave()
 
@@ -74,13 +72,13 @@ def test_a_store_at_a_tenth_of_the_load(
         record_property("recovered_s", it.wait_until_caught_up(load, timeout_s=120))
         assert it.found(load) == load.expected()
         assert it.ended() == []
-        growth_mb = {name: round(most_mb[name] - before_mb[name], 1) for name in ALONE}
+        growth_mb = {name: round(most_mb[name] - before_mb[name], 1) for name in WORKERS}
         record_property("growth_mb", growth_mb)
         record_property("lags", lags)
         assert max(growth_mb.values()) < GROWTH_MB
         assert lags[-1] > lags[0]
         assert lags[-1] > load.rows / 40
-        wait_until_zero(lambda: metric(ports["archiver-alone"], LAG))
+        wait_until_zero(lambda: it.metric("archiver", LAG))
 
 
 def memory_mb(it: World) -> dict[str, float]:
@@ -88,11 +86,6 @@ def memory_mb(it: World) -> dict[str, float]:
     pids = {name: child.process.pid for name, child in it.workers.items()}
     statuses = {name: Path(f"/proc/{pid}/status").read_text(encoding="utf-8") for name, pid in pids.items()}
     return {name: int(text.partition("VmRSS:")[2].split()[0]) / 1_024 for name, text in statuses.items()}
-
-
-def metric(port: int, name: str) -> float:
-    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
 def wait_until_zero(value: Callable[[], float], timeout_s: float = 30.0) -> None:

@@ -45,7 +45,7 @@ def kill_workers(at: Trials, kills: int, directory: Path, record_property: Recor
         at.send(disturb)
         assert len(killed) == kills
         record_property("recovered_s", at.check())
-        record_property("repeated_notices", told.check(it.settings.kafka))
+        record_property("repeated_notices", told.check(it.settings.kafka, at.load.model))
         record_property("notices", len({message.id for message in told.receiver.received}))
         sent = it.signal_ids()
         record_property("signals", len(set(sent)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -60,21 +61,35 @@ class World:
     directory: Path
     store: Store
     workers: dict[str, Child] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
 
     # --- Workers
 
-    def start(self, *names: str) -> None:
-        """Start workers; `wait_ready` says when they have partitions."""
+    def start(self, *names: str, named: bool = False) -> None:
+        """Start workers; `wait_ready` says when they have partitions. `named`: the group knows them by their names."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         for name in names:
             service = name.partition("-")[0]
             log = self.directory / f"{name}.log"
-            environ = inherited | environment(self.settings)
+            kafka = replace(self.settings.kafka, group_instance_id=name if named else "")
+            environ = inherited | environment(replace(self.settings, kafka=kafka))
             self.workers[name] = Child(name, f"driftsonde.{service}", environ, log)
 
     def wait_ready(self, *names: str) -> dict[str, int]:
         """The ports on which they tell their metrics."""
-        return {name: int(self.workers[name].wait_ready(_READY_S)["port"]) for name in names}
+        ports = {name: int(self.workers[name].wait_ready(_READY_S)["port"]) for name in names}
+        self.ports.update(ports)
+        return ports
+
+    def metric(self, service: str, name: str) -> float:
+        """The sum over all series whose name and labels begin like this, of all workers of a service that were waited
+        for."""
+        total = 0.0
+        for worker, port in self.ports.items():
+            if worker.startswith(service) and worker in self.workers:
+                text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+                total += sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+        return total
 
     def kill(self, name: str) -> None:
         """kill -9."""

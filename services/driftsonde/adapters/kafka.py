@@ -97,6 +97,19 @@ def consumer_config(settings: KafkaSettings, group_id: str) -> dict[str, Any]:
     }
 
 
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client can't go on. Among messages, the client says so by the code alone."""
+    return error.fatal() or error.code() == KafkaError._FATAL
+
+
+def fatal_problem(error: KafkaException) -> str:
+    """What keeps a client from going on, as a sentence."""
+    text = str(error)
+    if "fenced" in text.lower():
+        return f"another process has this instance's name (DRIFTSONDE_KAFKA_GROUP_INSTANCE_ID): {text}"
+    return text
+
+
 class TopicState(StrEnum):
     CREATED = "created"
     EXISTS = "exists"

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.dead_letters import DeadLetters
-from driftsonde.adapters.kafka import consumer_config, producer_config
+from driftsonde.adapters.kafka import consumer_config, fatal_problem, producer_config
 from driftsonde.adapters.lag import LagMeter
 from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
@@ -79,7 +79,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         try:
             archiver.run(stop)
         except KafkaException as error:
-            _log.critical("the Kafka client can't go on", extra={"problem": str(error)})
+            _log.critical("the Kafka client can't go on", extra={"problem": fatal_problem(error)})
             sys.exit(1)
         finally:
             store.close()

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from driftsonde.adapters.avro import Codec, RegistryUnavailable
 from driftsonde.adapters.clickhouse import Backoff, Store, StoreRejected, StoreUnavailable
 from driftsonde.adapters.dead_letters import SourceMessage
+from driftsonde.adapters.kafka import is_fatal
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import ArchiverSettings
@@ -102,7 +103,7 @@ class Archiver:
             error = message.error()
             if error is None:
                 self._take(_source(message), now_s)
-            elif error.fatal():
+            elif is_fatal(error):
                 raise KafkaException(error)
             else:
                 _log.warning("reading failed", extra={"problem": error.str()})

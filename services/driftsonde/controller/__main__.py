@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.kafka import fatal_problem
 from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.outbound import Sender, trusting
@@ -165,7 +166,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
         turn = Turn(partial(patiently, partial(rebuild, settings.kafka, codec), stop), ready, begun)
         run(controller, source, turn, stop)
     except KafkaException as error:
-        _log.critical("the Kafka client can't go on", extra={"problem": str(error)})
+        _log.critical("the Kafka client can't go on", extra={"problem": fatal_problem(error)})
         return FAILED
     except Stopping:
         _log.warning(

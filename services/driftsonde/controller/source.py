@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec, RegistryUnavailable, Undecodable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
-from driftsonde.adapters.kafka import consumer_config, producer_config
+from driftsonde.adapters.kafka import consumer_config, is_fatal, producer_config
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.controller.journal import Stopping, patiently
@@ -69,7 +69,7 @@ class SignalSource:
         for message in self._consumer.consume(BATCH, timeout=POLL_S):
             error = message.error()
             if error is not None:
-                if error.fatal():
+                if is_fatal(error):
                     raise KafkaException(error)
                 _log.warning("consumer", extra={"problem": error.str()})
                 continue
@@ -102,7 +102,7 @@ class SignalSource:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            if error.args[0].fatal():
+            if is_fatal(error.args[0]):
                 raise
             # Another instance may lead now; it reads the signals again, which changes nothing.
             _log.warning("offsets not committed", extra={"problem": str(error)})
