@@ -1,6 +1,6 @@
 """What the store says about predictions that are not in the hot index, on the real engine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +8,7 @@ import pytest
 
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
-from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.dead_letters import SourceMessage
-from driftsonde.adapters.resources import schemas_directory
-from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.adapters.topics import LABELS, PREDICTIONS
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.archiver.pipeline import archive
@@ -21,7 +18,6 @@ from driftsonde.core.join import NO_LABEL_TIME_MS, Entries, Stream
 from driftsonde.sketcher.labels import Found, Lookup
 from driftsonde.sketcher.lookups import NotArchivedYet, look_up
 from driftsonde.sketcher.storage import StepLog
-from driftsonde.standalone.store_process import running_store
 from partition_oracle import accepted, answer, event_times, join
 from stream_examples import END_MS, Log, categorical, numeric, plans, random_log
 
@@ -29,22 +25,6 @@ pytestmark = pytest.mark.io
 
 CODEC = Codec(EVENT_TYPES)
 TOPICS = (PREDICTIONS.name, LABELS.name)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    with running_store(tmp_path_factory.mktemp("store") / "data") as process:
-        yield process.host, process.port
-
-
-@pytest.fixture
-def store(address: tuple[str, int], request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A store on a database of the test's own."""
-    name = "".join(c if c.isalnum() else "_" for c in request.node.name)
-    store = Store(ClickHouseSettings(*address, database=f"db_{name}"))
-    apply_migrations(store, schemas_directory() / "clickhouse")
-    yield store
-    store.close()
 
 
 def put(store: Store, *messages: tuple[str, int, object], partition: int = 0) -> None:

@@ -1,15 +1,12 @@
 """What the sketcher stores for its next start, on the real engine."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from driftsonde.adapters.clickhouse import Store
-from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.positions import Position, read_positions, write_positions
-from driftsonde.adapters.resources import schemas_directory
-from driftsonde.adapters.settings import ClickHouseSettings, InvalidSetting, SketcherSettings
+from driftsonde.adapters.settings import InvalidSetting, SketcherSettings
 from driftsonde.core.chunks import NO_TIME_MS, EventTimeStep, Source
 from driftsonde.core.unmatched import UnmatchedChange, UnmatchedLabel
 from driftsonde.sketcher.chunk_state import FinishedChunk
@@ -17,27 +14,12 @@ from driftsonde.sketcher.labels import Kept, Waiting
 from driftsonde.sketcher.settling import SERVICE
 from driftsonde.sketcher.starting import start_partitions
 from driftsonde.sketcher.storage import StepLog, read_event_time, read_unmatched, write_unmatched
-from driftsonde.standalone.store_process import running_store
 from stream_examples import plans
 
 pytestmark = pytest.mark.io
 
 LABELS = Source("labels", 2)
 SETTINGS = SketcherSettings(chunk_messages=10)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    with running_store(tmp_path_factory.mktemp("store") / "data") as process:
-        yield process.host, process.port
-
-
-@pytest.fixture
-def store(address: tuple[str, int], request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = Store(ClickHouseSettings(*address, database=f"db_{request.node.name}"))
-    apply_migrations(store, schemas_directory() / "clickhouse")
-    yield store
-    store.close()
 
 
 def kept(prediction_id: str, time_ms: int) -> UnmatchedLabel:
