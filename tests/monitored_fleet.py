@@ -163,12 +163,27 @@ def _signals() -> list[Row]:
             "since": START + hour * HOUR,
             "episode": episode,
             "summary": f"drift ({kind})",
-            "evidence": json.dumps([{"column": "amount", "statistic": "psi", "value": 0.5}]),
+            "evidence": json.dumps([_evidence(hour)]),
             "baseline": "0123456789abcdef",
             "policy": "fedcba9876543210",
         }
         for kind, episode, hour in steps
     ]
+
+
+def _evidence(hour: int) -> Row:
+    start_ms = int((START + hour * HOUR).timestamp() * 1000)
+    return {
+        "window_start_ms": start_ms,
+        "window_end_ms": start_ms + HOUR // timedelta(milliseconds=1),
+        "column": "amount",
+        "statistic": "psi",
+        "value": 0.5,
+        "threshold": 0.2,
+        "lower": None,
+        "upper": None,
+        "n": 1000,
+    }
 
 
 def _decisions() -> list[Row]:

@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.console.fleet import VersionState, read_fleet
-from driftsonde.console.rendering import environment, script, stylesheet
+from driftsonde.console.rendering import environment, files
 from driftsonde.console.stories import MOST_WINDOWS, USUAL_WINDOWS, newest_period, read_counts, read_page
 from driftsonde.console.views import fleet_view, incident_view, newest_signal, wanted_counts
 from driftsonde.controller import problems
@@ -24,14 +24,18 @@ from driftsonde.core.control.inputs import (
     Approval,
     Refused,
     Rejection,
+    Resolution,
+    Snooze,
     Unknown,
     Wish,
 )
+from driftsonde.core.spec import HOUR_MS
 from driftsonde.report.formats import format_moment
 
 COOKIE = "driftsonde_token"
 # A version that has not been judged for so long is silent.
 SILENT_AFTER = timedelta(days=1)
+SNOOZE_MS = 4 * HOUR_MS
 PERIODS = (60, USUAL_WINDOWS, 720, MOST_WINDOWS)
 _MAX_FORM_BYTES = 16_384
 _HEADERS = {
@@ -59,26 +63,39 @@ class Button:
     hint: str = ""
 
 
-ACKNOWLEDGE = Button(
-    "acknowledge",
-    "Acknowledge",
-    Role.OPERATOR,
-    lambda incident, form, actor: Acknowledgement(incident, actor),
-    "I am looking at it",
+def _snooze(incident: str, form: Form, actor: str) -> Wish:
+    return Snooze(incident, SNOOZE_MS, actor, form.get("reason", ""))
+
+
+def _resolve(incident: str, form: Form, actor: str) -> Wish:
+    return Resolution(incident, actor, form.get("reason", ""))
+
+
+def _false_alarm(incident: str, form: Form, actor: str) -> Wish:
+    return Resolution(incident, actor, form.get("reason", ""), false_alarm=True)
+
+
+def _acknowledge(incident: str, form: Form, actor: str) -> Wish:
+    return Acknowledgement(incident, actor)
+
+
+def _approve(incident: str, form: Form, actor: str) -> Wish:
+    return Approval(form.get("decision", ""), actor, form.get("reason", ""))
+
+
+def _reject(incident: str, form: Form, actor: str) -> Wish:
+    return Rejection(form.get("decision", ""), actor, form.get("reason", ""))
+
+
+ACKNOWLEDGE = Button("acknowledge", "Acknowledge", Role.OPERATOR, _acknowledge, "I am looking at it")
+ON_OPEN = (
+    Button("snooze", "Snooze for 4 hours", Role.OPERATOR, _snooze, "No notices of it until then"),
+    Button("resolve", "Resolve", Role.OPERATOR, _resolve, "It is over"),
+    Button("false-alarm", "False alarm", Role.OPERATOR, _false_alarm, "There was nothing to it"),
 )
-APPROVE = Button(
-    "approve",
-    "Approve",
-    Role.APPROVER,
-    lambda incident, form, actor: Approval(form.get("decision", ""), actor, form.get("reason", "")),
-)
-REJECT = Button(
-    "reject",
-    "Reject",
-    Role.APPROVER,
-    lambda incident, form, actor: Rejection(form.get("decision", ""), actor, form.get("reason", "")),
-)
-BUTTONS = {button.value: button for button in (ACKNOWLEDGE, APPROVE, REJECT)}
+APPROVE = Button("approve", "Approve", Role.APPROVER, _approve)
+REJECT = Button("reject", "Reject", Role.APPROVER, _reject)
+BUTTONS = {button.value: button for button in (ACKNOWLEDGE, *ON_OPEN, APPROVE, REJECT)}
 
 
 class SignInNeeded(Exception):
@@ -88,10 +105,7 @@ class SignInNeeded(Exception):
 def console_router(backend: Backend) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     templates = environment()
-    files = {
-        "style.css": (stylesheet(), "text/css"),
-        "live.js": (script(), "text/javascript"),
-    }
+    served = files()
 
     def who(request: Request) -> Person:
         return _person(backend, request)
@@ -109,9 +123,9 @@ def console_router(backend: Backend) -> APIRouter:
 
     @router.get("/console/{name}")
     def file(name: str) -> Response:
-        if name not in files:
+        if name not in served:
             raise HTTPException(404, f"there is no {name}")
-        content, kind = files[name]
+        content, kind = served[name]
         return PlainTextResponse(content, media_type=kind, headers={"Cache-Control": "max-age=3600"})
 
     @router.get("/login")
@@ -188,6 +202,7 @@ def console_router(backend: Backend) -> APIRouter:
             counts = {}
         view = incident_view(incident, state, signal, counts.items(), datetime.now(UTC))
         offered = [ACKNOWLEDGE] if view.can_acknowledge else []
+        offered += ON_OPEN if view.is_open else ()
         return show(
             "incident.html",
             person,
