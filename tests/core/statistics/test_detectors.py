@@ -1,103 +1,172 @@
-"""Detectors on counts: no alarm is missed, a restart changes nothing, memory is bounded. River's own: tests/adapters."""
-
-from dataclasses import dataclass, replace
+"""Detectors with a learned null: what they learn, what they must not learn, and what they say."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy import special
 
-from driftsonde.core.statistics.detectors import (
-    CountedOutcomes,
-    OutcomeDetector,
-    Snapshot,
-    outcomes_in_order,
+from driftsonde.core.statistics.counts import FloatArray
+from driftsonde.core.statistics.dispersion import dispersion, empty_profile, extend
+from driftsonde.core.statistics.evidence import log_alarm_bar
+from driftsonde.core.statistics.level_detector import (
+    LevelDetector,
+    accept_level,
+    drift_level,
+    level_evidence,
+    new_level_detector,
+    observe_level,
+)
+from driftsonde.core.statistics.rate_detector import (
+    RateDetector,
+    chosen_null,
+    clear_rate,
+    learn_rate,
+    new_rate_detector,
+    observe_rate,
 )
 
-
-@dataclass
-class RunOfErrors:
-    """Alarms at every `length`-th error since the last alarm; like river's, it clears its flag on the next update."""
-
-    length: int = 5
-    errors: int = 0
-    drift_detected: bool = False
-
-    def update(self, x: bool, /) -> None:
-        if self.drift_detected:
-            self.errors, self.drift_detected = 0, False
-        self.errors += x
-        self.drift_detected = self.errors >= self.length
+HOUR_MS = 3_600_000
+ROWS, STREAMS = 100, 60
+BAR = log_alarm_bar(100, 0.05)
 
 
-batches = st.lists(
-    st.tuples(st.integers(0, 40), st.floats(0, 1)).map(lambda cell: (cell[0], round(cell[0] * cell[1]))),
-    max_size=12,
-)
+def learned(rates: FloatArray, seed: int) -> tuple[RateDetector, np.random.Generator]:
+    """After 50 windows that the baseline holds, of so many streams."""
+    randomness = np.random.default_rng(seed)
+    hits = randomness.binomial(ROWS, np.broadcast_to(rates, (50, STREAMS)))
+    state = new_rate_detector(hits.sum(axis=0), np.full(STREAMS, 50 * ROWS))
+    for window in range(50):
+        state = learn_rate(state, hits[window], np.full(STREAMS, ROWS), window * HOUR_MS)
+    return state, randomness
 
 
-def rows_of(counts: list[tuple[int, int]]) -> list[bool]:
-    rows: list[bool] = []
-    for size, errors in counts:
-        rows.extend(outcomes_in_order(CountedOutcomes(len(rows), size, errors)).tolist())
-    return rows
+def watch(
+    state: RateDetector, rates: FloatArray, randomness: np.random.Generator, first: int = 50
+) -> tuple[RateDetector, FloatArray]:
+    """The state after windows of these rates from the hour `first` on, and in how many each stream was in alarm."""
+    alarmed = np.zeros(STREAMS)
+    for hour, rate in enumerate(rates, start=first):
+        hits = randomness.binomial(ROWS, rate, STREAMS)
+        state = observe_rate(state, hits, np.full(STREAMS, ROWS), hour * HOUR_MS, 0.05, BAR)
+        alarmed += state.alarmed
+    return state, alarmed
 
 
-@settings(max_examples=80, deadline=None)
-@given(counts=batches)
-def test_every_alarm_of_the_rows_is_returned(counts: list[tuple[int, int]]) -> None:
-    plain, expected = RunOfErrors(), []
-    for place, wrong in enumerate(rows_of(counts)):
-        plain.update(wrong)
-        if plain.drift_detected:
-            expected.append(place)
-    detector = OutcomeDetector(RunOfErrors)
-    found = [alarm for size, errors in counts for alarm in detector.update(size, errors)]
-    assert found == expected
+def daily(hours: FloatArray) -> FloatArray:
+    return np.asarray(special.expit(-1.4 + 0.6 * np.sin(hours * 2 * np.pi / 24)))
 
 
-@settings(max_examples=80, deadline=None)
-@given(counts=batches, stops=st.sets(st.integers(0, 11)), horizon=st.integers(1, 60))
-def test_a_restart_changes_nothing(counts: list[tuple[int, int]], stops: set[int], horizon: int) -> None:
-    through = OutcomeDetector(RunOfErrors, horizon)
-    restarted = OutcomeDetector(RunOfErrors, horizon)
-    for place, (size, errors) in enumerate(counts):
-        if place in stops:
-            restarted = OutcomeDetector(RunOfErrors, horizon, restarted.snapshot)
-        assert restarted.update(size, errors) == through.update(size, errors)
-        assert restarted.snapshot == through.snapshot
-        assert sum(part.rows - part.skipped for part in through.snapshot.kept) <= 2 * horizon + size
+def test_a_rise_is_found_a_constant_rate_and_a_slightly_higher_one_are_not() -> None:
+    constant = np.full(100, 0.2)
+    state, randomness = learned(np.full((50, 1), 0.2), seed=1)
+    assert (watch(state, constant, randomness)[1] > 0).mean() <= 0.05
+    assert (watch(state, constant + 0.01, randomness)[1] > 0).mean() <= 0.1
+    assert (watch(state, constant[:12] + 0.1, randomness)[1] > 0).mean() > 0.95
 
 
-def test_what_is_kept_is_bounded_and_begins_after_the_last_alarm() -> None:
-    detector = OutcomeDetector(RunOfErrors, horizon=100)
-    for _ in range(50):
-        detector.update(30, 0)
-    assert sum(part.rows - part.skipped for part in detector.snapshot.kept) <= 200
-    alarms = detector.update(30, 6)
-    assert len(alarms) == 1
-    (kept,) = detector.snapshot.kept
-    assert kept.start + kept.skipped == alarms[0] + 1
-    assert detector.snapshot.rows_seen == 1530
+def test_a_change_is_not_learned_as_healthy_variation_or_as_the_rate() -> None:
+    state, randomness = learned(np.full((50, 1), 0.2), seed=2)
+    after, _ = watch(state, np.full(40, 0.4), randomness)
+    assert after.alarmed.all()
+    assert dispersion(after.healthy)[:, 0] == pytest.approx(dispersion(state.healthy)[:, 0])
+    assert (after.windows <= state.windows + 4).all()
 
 
-def test_the_order_is_uniform_and_depends_on_the_place_only() -> None:
-    batch = CountedOutcomes(1000, 50, 20)
-    assert outcomes_in_order(batch).tolist() == outcomes_in_order(replace(batch)).tolist()
-    orders = np.array([outcomes_in_order(CountedOutcomes(50 * i, 50, 20)) for i in range(4000)])
-    assert orders.sum(axis=1).tolist() == [20] * 4000
-    # 20 of 50 rows each; four and a half standard deviations of a share of 4,000.
-    assert np.abs(orders.mean(axis=0) - 0.4).max() < 0.035
-    neighbours = (orders[:, 1:] & orders[:, :-1]).mean()
-    assert neighbours == pytest.approx(20 * 19 / (50 * 49), abs=0.005)
+def test_an_alarm_ends_when_the_evidence_is_gone_however_long_it_lasted() -> None:
+    state, randomness = learned(np.full((50, 1), 0.2), seed=3)
+    ill, _ = watch(state, np.full(200, 0.3), randomness)
+    well, _ = watch(ill, np.full(10, 0.2), randomness)
+    assert ill.alarmed.all()
+    assert well.alarmed.mean() < 0.1
 
 
-def test_refuses_impossible_counts() -> None:
-    detector = OutcomeDetector(RunOfErrors)
-    for size, errors in ((3, 4), (3, -1)):
-        with pytest.raises(ValueError, match="errors"):
-            detector.update(size, errors)
-    assert detector.update(0, 0) == ()
-    assert detector.snapshot == Snapshot()
-    with pytest.raises(ValueError, match="horizon"):
-        OutcomeDetector(RunOfErrors, horizon=0)
+def test_a_season_is_learned_and_then_a_rise_is_found_within_it() -> None:
+    state, randomness = learned(daily(np.arange(50.0))[:, None], seed=4)
+    assert (dispersion(state.healthy)[:, 0] > 5).all()
+    state, alarmed = watch(state, daily(np.arange(50.0, 170.0)), randomness)
+    assert (alarmed > 0).mean() <= 0.05
+    assert (chosen_null(state) == 1).mean() > 0.9
+    _, alarmed = watch(state, daily(np.arange(170.0, 200.0)) + 0.1, randomness, first=170)
+    assert (alarmed > 0).mean() > 0.9
+
+
+def test_evidence_that_is_cleared_starts_anew() -> None:
+    state, randomness = learned(np.full((50, 1), 0.2), seed=5)
+    ill, _ = watch(state, np.full(10, 0.4), randomness)
+    half = np.arange(STREAMS) % 2 == 0
+    cleared = clear_rate(ill, half)
+    assert (cleared.alarmed == ~half).all()
+    assert np.isneginf(cleared.log_evidence[half]).all()
+    assert np.isfinite(cleared.log_evidence[~half]).any()
+
+
+def test_independent_rows_have_no_dispersion_and_a_season_has() -> None:
+    randomness = np.random.default_rng(6)
+    plain, seasonal = empty_profile((200,)), empty_profile((200,))
+    for hour in range(100):
+        noise = randomness.standard_normal(200)
+        plain = extend(plain, noise, 1.0)
+        seasonal = extend(seasonal, noise + 2 * np.sin(hour * 2 * np.pi / 24), 1.0)
+    assert (dispersion(plain) == 1).mean() > 0.9
+    assert (dispersion(seasonal) > 8).all()
+
+
+def test_a_stream_that_does_not_count_stays_as_it_was() -> None:
+    profile = extend(empty_profile((2,)), [3.0, 3.0], [1.0, 1.0], [True, False])
+    assert profile.blocks[:, 0].tolist() == [1, 0]
+    assert extend(profile, [1.0, 1.0], [0.0, 0.0]).ratios == pytest.approx(profile.ratios)
+
+
+# --- Columns -------------------------------------------------------------------------------------------------------
+
+COLUMNS, BINS = 8, 10
+REFERENCE = np.full((COLUMNS, BINS), 500.0)
+
+
+def drift(state: LevelDetector, shares: FloatArray, hours: range, seed: int) -> LevelDetector:
+    """The state after hourly windows of 500 rows whose first column has these shares."""
+    randomness = np.random.default_rng(seed)
+    even = np.full((COLUMNS - 1, BINS), 1 / BINS)
+    for hour in hours:
+        counts = randomness.multinomial(500, np.vstack([shares, even]))
+        state = observe_level(state, drift_level(counts, REFERENCE, 0.2), hour * HOUR_MS, BAR)
+        if hour < 30:
+            state = accept_level(state, True)
+    return state
+
+
+EVEN = np.full(BINS, 1 / BINS)
+TILTED = EVEN * np.linspace(0.2, 1.8, BINS)  # a PSI of 0.3
+
+
+def test_a_drift_is_found_in_its_column_only() -> None:
+    state = drift(new_level_detector((COLUMNS,)), EVEN, range(60), seed=7)
+    assert (level_evidence(state) < BAR).all()
+    evidence = level_evidence(drift(state, TILTED, range(60, 64), seed=8))
+    assert evidence[0] == pytest.approx(BAR)
+    assert (evidence[1:] < BAR).all()
+
+
+def test_a_column_that_was_always_away_from_its_baseline_is_not_drifting() -> None:
+    state = drift(new_level_detector((COLUMNS,)), TILTED, range(90), seed=9)
+    assert (level_evidence(state) < BAR).all()
+
+
+def test_a_stream_that_does_not_learn_keeps_its_null() -> None:
+    state = drift(new_level_detector((COLUMNS,)), EVEN, range(40), seed=10)
+    level = drift_level(np.full((COLUMNS, BINS), 50.0), REFERENCE, 0.2)
+    learns = np.arange(COLUMNS) > 0
+    after = observe_level(state, level, 40 * HOUR_MS, BAR, learns)
+    assert (after.windows[:, 0] - state.windows[:, 0]).tolist() == learns.astype(float).tolist()
+
+
+def test_a_level_is_what_chance_makes_it_where_nothing_is_wrong() -> None:
+    randomness = np.random.default_rng(11)
+    reference = randomness.multinomial(5_000, EVEN, 4_000)
+    level = drift_level(randomness.multinomial(1_000, EVEN, 4_000), reference, 0.2)
+    assert level.value.mean() == pytest.approx(level.expected[0], abs=0.02)
+    assert level.value.var() == pytest.approx(level.variance[0], rel=0.1)
+
+
+def test_a_window_without_rows_has_no_level() -> None:
+    with pytest.raises(ValueError, match="must have rows"):
+        drift_level(np.zeros((1, 3)), np.ones((1, 3)), 0.2)

@@ -1,0 +1,190 @@
+"""Has the level of a window statistic risen? The e-detector of `rate_detector` for a positive number u whose logarithm is
+roughly normal from window to window: `drift_level` makes one of a column's PSI, z = ln(u) / 2.
+
+Sum and number of healthy windows (by slot of the season, `seasons`) give the level m that is usual and its error; the residuals
+give how much more than the sampling variance s^2 healthy windows vary (`dispersion`, f). A window counts
+
+    ln L_j = (D_j (z - m) - D_j^2 / 2) / (f s^2 (1 + f / n)),    D_j = ln(1 + a_j exp(-2 m)) / 2,
+
+where a_j is what an effect adds to u: the likelihood ratio of Normal(m + D_j, .) to the predictive law of a normal stream
+whose mean is estimated from n windows. So a column that is far from its baseline every night has to be further away than on
+other nights. Guarantee: exact for normal independent windows of variance f s^2 and a flat prior of the mean (see `evidence`
+for what it is a guarantee of); approximate through f where windows depend on each other, and lost where the healthy history
+has not shown the season or the cause. Source: Robbins, Ann. Math. Stat. 41(5), 1970; Wedderburn (1974).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from driftsonde.core.statistics.counts import FloatArray
+from driftsonde.core.statistics.dispersion import Profile, dispersion, empty_profile, extend, where
+from driftsonde.core.statistics.evidence import EFFECTS, WEIGHTS, log_mean, restart
+from driftsonde.core.statistics.seasons import NULLS, SEASONAL, TABLE, seasoned, simplest, slots_of
+
+# A level starts as if so many windows had been seen at the level expected in theory; a slot, at the overall level.
+_PRIOR_WINDOWS = np.where(SEASONAL, 0.5, 4.0)
+# Windows closer to the baseline than chance are no evidence of health beyond this.
+_LEAST = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class LevelDetector:
+    """State of streams of one shape (...). sums, windows: of the values and the healthy windows by slot, (..., TABLE).
+    The rest as in `RateDetector`."""
+
+    sums: FloatArray
+    windows: FloatArray
+    log_evidence: FloatArray
+    excursion: FloatArray
+    healthy: Profile
+    pending: Profile
+    since_ms: FloatArray
+    until_ms: FloatArray
+
+
+def new_level_detector(shape: tuple[int, ...]) -> LevelDetector:
+    """Nothing learned."""
+    table, profile = np.zeros((*shape, TABLE)), empty_profile((*shape, NULLS))
+    return LevelDetector(
+        table,
+        table,
+        np.full((*shape, NULLS, len(EFFECTS)), -np.inf),
+        np.zeros((*shape, NULLS)),
+        profile,
+        profile,
+        np.full(shape, np.inf),
+        np.full(shape, -np.inf),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A window statistic u >= 0 on a logarithmic scale: value = ln(u) / 2, its sampling variance, what it is expected to be
+    where nothing is wrong, all of one shape (...); `added`: what the effects add to u, shape (..., len(EFFECTS))."""
+
+    value: FloatArray
+    variance: FloatArray
+    expected: FloatArray
+    added: FloatArray
+
+
+def drift_level(counts: npt.ArrayLike, reference: npt.ArrayLike, psi: float) -> Level:
+    """u = PSI / ((B - 1) (1/N + 1/M)) of windows of `counts` (..., B) against the baseline's, at least 1/4.
+
+    Where rows are independent and nothing is wrong, (B - 1) u is chi-square with B - 1 degrees of freedom (asymptotically in
+    the rows per bin; B counts the bins in use on either side), so ln(u) / 2 has mean (digamma(k) - ln k) / 2 and variance
+    trigamma(k) / 4, k = (B - 1) / 2, and a right tail lighter than the normal one. A drift of `psi` times EFFECTS^2 (a
+    shift of EFFECTS) adds that PSI over its scale. ValueError: a window without rows.
+    Source: Yurdakul (2018); Bartlett & Kendall, Suppl. J. R. Stat. Soc. 8(1), 1946 (the logarithm of a chi-square).
+
+    >>> level = drift_level([[10, 10], [2, 18]], [500, 500], 0.2)
+    >>> level.value.round(2)
+    array([-0.69,  1.35])
+    """
+    x, before = np.asarray(counts, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    bins = x.shape[-1]
+    m, n = x.sum(axis=-1), before.sum(axis=-1)
+    if np.any(m <= 0) or np.any(n <= 0):
+        raise ValueError("counts and reference must have rows: a distance to nothing is unknown")
+    q = (x + 0.5) / (m + bins / 2)[..., None]
+    p = (before + 0.5) / (n + bins / 2)[..., None]
+    freedom = np.maximum(((x + before) > 0).sum(axis=-1) - 1.0, 1.0)
+    scale = np.asarray(freedom * (1 / m + 1 / n))
+    u = np.maximum(((q - p) * (np.log(q) - np.log(p))).sum(axis=-1) / scale, _LEAST)
+    return Level(
+        np.asarray(np.log(u) / 2),
+        special.polygamma(1, freedom / 2) / 4,
+        np.asarray((special.digamma(freedom / 2) - np.log(freedom / 2)) / 2),
+        psi * np.square(EFFECTS) / scale[..., None],
+    )
+
+
+def observe_level(
+    state: LevelDetector,
+    level: Level,
+    window_start_ms: int,
+    log_bar: npt.ArrayLike,
+    learns: npt.ArrayLike = True,
+) -> LevelDetector:
+    """The state after a window. Where not `learns` (the stream is in alarm) the null stays as it is. Evidence is capped at
+    the bar: how long a change has lasted does not delay seeing that it is over."""
+    slots = slots_of(window_start_ms)
+    ratio = _log_ratio(state, level, slots)
+    counted = _allowed(state)
+    evidence = np.where(counted[..., None], restart(state.log_evidence, ratio), -np.inf)
+    excess = np.maximum(log_mean(evidence, WEIGHTS) - np.asarray(log_bar)[..., None], 0.0)
+    excursion = np.maximum(state.excursion + log_mean(ratio, WEIGHTS), 0.0)
+    learning = np.broadcast_to(learns, level.value.shape)[..., None]
+    mean, windows = _usual(state, level, slots)
+    spread = level.variance[..., None] * (1 + 1 / windows)
+    seen = learning & ((state.windows[..., slots] > 0) | ~SEASONAL)
+    pending = extend(state.pending, level.value[..., None] - mean, spread, seen)
+    sums, known = state.sums.copy(), state.windows.copy()
+    sums[..., slots] += np.where(learning, level.value[..., None], 0.0)
+    known[..., slots] += learning
+    return LevelDetector(
+        sums,
+        known,
+        evidence - excess[..., None],
+        excursion,
+        where(excursion == 0, pending, state.healthy),
+        pending,
+        np.minimum(state.since_ms, window_start_ms),
+        np.where(learning[..., 0], window_start_ms, state.until_ms),
+    )
+
+
+def level_evidence(state: LevelDetector) -> FloatArray:
+    """ln R of each stream, by the null that counts, shape (...)."""
+    chosen = simplest(_spread(state), _allowed(state))
+    total = log_mean(state.log_evidence, WEIGHTS)
+    return np.asarray(np.take_along_axis(total, chosen[..., None], axis=-1)[..., 0])
+
+
+def accept_level(state: LevelDetector, which: npt.ArrayLike) -> LevelDetector:
+    """Where `which`: what was seen so far was healthy, whatever the evidence says; it starts anew. For the time of learning."""
+    return clear_level(
+        replace(state, healthy=where(np.asarray(which)[..., None], state.pending, state.healthy)), which
+    )
+
+
+def clear_level(state: LevelDetector, which: npt.ArrayLike) -> LevelDetector:
+    """Start the evidence anew where `which`: an alarm is over. What led to it is not learned as healthy variation."""
+    chosen = np.asarray(which)
+    return replace(
+        state,
+        log_evidence=np.where(chosen[..., None, None], -np.inf, state.log_evidence),
+        excursion=np.where(chosen[..., None], 0.0, state.excursion),
+        pending=where(chosen[..., None], state.healthy, state.pending),
+    )
+
+
+def _allowed(state: LevelDetector) -> npt.NDArray[np.bool_]:
+    return seasoned(state.since_ms, state.until_ms, state.healthy.blocks[..., 0])
+
+
+def _spread(state: LevelDetector) -> FloatArray:
+    # Among many columns some look steadier than they are: none counts as steadier than half of them are.
+    own = dispersion(state.healthy, together=state.since_ms.shape[-1])
+    return np.asarray(np.maximum(own, np.median(own, axis=-2, keepdims=True)))
+
+
+def _usual(state: LevelDetector, level: Level, slots: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """(mean, number of windows behind it) by null, shape (..., NULLS)."""
+    prior = _PRIOR_WINDOWS[0]
+    overall = (state.sums[..., :1] + prior * level.expected[..., None]) / (state.windows[..., :1] + prior)
+    first = np.where(SEASONAL, overall, level.expected[..., None])
+    windows = state.windows[..., slots] + _PRIOR_WINDOWS
+    return (state.sums[..., slots] + _PRIOR_WINDOWS * first) / windows, windows
+
+
+def _log_ratio(state: LevelDetector, level: Level, slots: npt.NDArray[np.int64]) -> FloatArray:
+    mean, windows = _usual(state, level, slots)
+    spread = _spread(state)
+    variance = spread * level.variance[..., None] * (1 + spread / windows)
+    rise = np.log1p(level.added[..., None, :] / np.exp(2 * mean)[..., None]) / 2
+    distance = (level.value[..., None] - mean)[..., None]
+    return np.asarray((rise * distance - np.square(rise) / 2) / variance[..., None])
