@@ -17,6 +17,7 @@ from driftsonde.adapters.patience import Patience
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import KafkaSettings
+from driftsonde.adapters.specs import fingerprint
 from driftsonde.adapters.topics import LABELS, MODELS, PREDICTIONS
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, ModelRecord, spec_record, version_record
@@ -86,7 +87,8 @@ def test_a_version_is_known_with_its_first_prediction(intake: Intake, registered
     take_round(intake, prediction("1"))
     plan = intake.plans.plan("shop", "1")
     assert plan is not None
-    assert plan.baseline == BASELINE
+    assert BASELINE is not None
+    assert plan.baseline_id == fingerprint(BASELINE)
     before = registered.refreshes
     take_round(intake, prediction("1"))
     assert registered.refreshes == before

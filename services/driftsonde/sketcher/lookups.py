@@ -166,10 +166,10 @@ def _batch(stream: Stream, prediction_id: str, row: _Prediction, plan: Plan) -> 
 
 
 def _columns(plan: Plan, row: _Prediction) -> Iterable[Column]:
-    """The columns that an outcome needs: prediction, score and segments. The archive has no roles; names tell. A
+    """The columns that an outcome needs: prediction, score and what is sliced by. The archive has no roles; names tell. A
     missing category is not in the row."""
     roles = {"prediction": Role.PREDICTION, "score": Role.SCORE} | dict.fromkeys(
-        plan.spec.segments, Role.SEGMENT
+        plan.slicing.columns, Role.SEGMENT
     )
     for name, value in zip(row.numeric_names, row.numeric_values, strict=True):
         if name in roles:
