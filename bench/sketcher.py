@@ -8,7 +8,7 @@ from bench.limits import consume_rows_per_s, copy_rows_per_s
 from bench.stage import Meter, Stage, stage
 from bench.workload import Workload, event_payloads
 
-_CHUNK_MESSAGES = 64
+CHUNK_MESSAGES = 64
 _TIMEOUT_S = 120.0
 
 # What is folded, and the rows/s that the design asks for.
@@ -19,7 +19,7 @@ def cases(scale: Scale) -> list[tuple[str, Workload, Target | None]]:
     """Each with whole chunks on every partition, since a position moves at the end of a chunk."""
 
     def sized(workload: Workload, quick_rows: int, full_rows: int) -> Workload:
-        unit = _CHUNK_MESSAGES * workload.partitions
+        unit = CHUNK_MESSAGES * workload.partitions
         chunks = max(1, round(scale.pick(quick_rows, full_rows) / workload.rows / unit))
         return replace(workload, messages=chunks * unit)
 
