@@ -27,6 +27,7 @@ from fastavro.schema import (
     to_parsing_canonical_form,
 )
 
+from driftsonde.adapters.avro_ids import IdsReader, ids_reader
 from driftsonde.adapters.resources import schemas_directory
 from driftsonde.core.events import InvalidEvent
 
@@ -140,11 +141,13 @@ def _load(path: Path) -> AvroSchema:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How to read what one writer wrote: `reader` is None where the writer's schema is the present one."""
+    """How to read what one writer wrote: `reader` is None where the writer's schema is the present one. `ids` is how
+    to read it by halves, where that is possible."""
 
     type: RecordType
     writer: Any
     reader: Any
+    ids: IdsReader | None
 
 
 class Codec:
@@ -259,14 +262,19 @@ class Codec:
         present = load_schema(record_type.name)
         # Resolution is slower, and needless where the schemas differ in documentation and defaults alone.
         reader = None if writer.fingerprint == present.fingerprint else present.parsed
-        return _Reading(record_type, writer.parsed, reader)
+        return _Reading(
+            record_type, writer.parsed, reader, ids_reader(writer.text) if reader is None else None
+        )
 
 
 def _read_body(payload: bytes, body_starts: int, reading: _Reading) -> Record:
     stream = BytesIO(payload)
     stream.seek(body_starts)
     try:
-        record: Any = fastavro.schemaless_reader(stream, reading.writer, reading.reader)
+        record: Any = reading.ids.read(payload, stream) if reading.ids else None
+        if record is None:
+            stream.seek(body_starts)
+            record = fastavro.schemaless_reader(stream, reading.writer, reading.reader)
     except (EOFError, IndexError) as error:
         # A number cut short is an IndexError at the end of the bytes; so is an enum's symbol, but anywhere.
         reason = "truncated" if stream.tell() == len(payload) else "malformed"

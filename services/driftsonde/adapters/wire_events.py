@@ -30,6 +30,9 @@ _FLOAT64 = np.dtype("<f8")
 _INT64 = np.dtype("<i8")
 _INT32 = np.dtype("<i4")
 
+# Looked up for each column of each message: a tenth of the time of `Role(…)`.
+_ROLES = {role.value: role for role in Role}
+
 # Names are unique in a batch, and an attribution is about a feature: this sets their columns apart.
 ATTRIBUTION_PREFIX = "attribution."
 
@@ -43,7 +46,7 @@ def _pack(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> bytes:
 def _unpack(field: str, packed: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if len(packed) % dtype.itemsize:
         raise InvalidEvent(field, f"{len(packed)} bytes are no whole number of {dtype.itemsize}-byte values")
-    return np.frombuffer(packed, dtype=dtype)
+    return np.frombuffer(packed, dtype)
 
 
 def _column_to_record(column: Column) -> tuple[str, Record]:
@@ -66,7 +69,7 @@ def _column_to_record(column: Column) -> tuple[str, Record]:
 
 def _column_from_record(record: Record) -> Column:
     name = record["name"]
-    role = Role(record["role"])
+    role = _ROLES[record["role"]]
     if "values" in record:
         return NumericColumn(name, role, _unpack(f"columns[{name}]", record["values"], _FLOAT64))
     codes = _unpack(f"columns[{name}]", record["codes"], _INT32)

@@ -3,6 +3,7 @@
 Times are event times in milliseconds since the epoch, UTC. A batch is columnar: every array has one entry a row.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -178,12 +179,12 @@ def _check_columns(columns: tuple[Column, ...], rows: int) -> None:
         raise InvalidEvent("columns", "two columns have the same name")
     for column in columns:
         _check_text("columns.name", column.name)
-        match column:
-            case NumericColumn():
-                _check_length(column.name, len(column.values), rows)
-            case CategoricalColumn():
-                _check_length(column.name, len(column.codes), rows)
-                _check_categories(column)
+        if isinstance(column, NumericColumn):
+            _check_length(column.name, len(column.values), rows)
+        else:
+            _check_length(column.name, len(column.codes), rows)
+            _check_categories(column)
+    _check_codes([column for column in columns if isinstance(column, CategoricalColumn)])
 
 
 def _check_length(name: str, length: int, rows: int) -> None:
@@ -197,11 +198,19 @@ def _check_categories(column: CategoricalColumn) -> None:
         raise InvalidEvent(
             field, f"{len(column.categories)} categories; at most {MAX_CATEGORIES} are allowed"
         )
-    if any(len(category) > MAX_TEXT_CHARS for category in column.categories):
+    if max(map(len, column.categories), default=0) > MAX_TEXT_CHARS:
         raise InvalidEvent(field, f"a category is longer than {MAX_TEXT_CHARS} characters")
     if len(set(column.categories)) < len(column.categories):
         raise InvalidEvent(field, "a category is listed twice")
-    if column.codes.size and (
-        column.codes.min() < MISSING_CODE or column.codes.max() >= len(column.categories)
-    ):
-        raise InvalidEvent(field, "a code is outside the list of categories")
+
+
+def _check_codes(columns: Sequence[CategoricalColumn]) -> None:
+    """All columns at once: the columns of one message are many and short."""
+    if not columns:
+        return
+    codes = np.concatenate([column.codes for column in columns]).reshape(len(columns), -1)
+    # As unsigned numbers -1 plus one is 0, and what is below -1 is beyond every list.
+    highest = np.maximum.reduce(codes.view(np.uint32) + np.uint32(1), axis=1, initial=0)
+    for column, entries in zip(columns, highest.tolist(), strict=True):
+        if entries > len(column.categories):
+            raise InvalidEvent(f"columns[{column.name}]", "a code is outside the list of categories")
