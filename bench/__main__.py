@@ -1,4 +1,4 @@
-"""`python -m bench [PART …] --out DIR --scale quick|full --date DATE`: measure, and write DIR/<scale>.{json,md}.
+"""`python -m bench [PART …] --out DIR --scale quick|full --date DATE`: measure, and write DIR/<scale>.{json,md,svg}.
 
 Every part runs in a process of its own, within a limit; what it has measured by then is kept, whatever becomes of it.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.figures import Entry, Failure, Figure, Scale, append_entry, read_entries
 from bench.machine import describe_machine, load_average
 from bench.parts import PARTS, Part
+from bench.plots import draw_growth
 from bench.report import Run, render
 
 # What a part is given to stop its processes, once its limit is over.
@@ -82,6 +83,9 @@ def _write(directory: Path, scale: Scale, run: Run) -> None:
     text = json.dumps(document, indent=1, ensure_ascii=False)
     (directory / f"{scale}.json").write_text(f"{text}\n", encoding="utf-8")
     (directory / f"{scale}.md").write_text(render(run), encoding="utf-8")
+    plot = draw_growth(run.entries)
+    if plot:
+        (directory / f"{scale}.svg").write_text(plot, encoding="utf-8")
 
 
 def _plain(entry: Entry) -> dict[str, object]:

@@ -40,6 +40,7 @@ class Figure:
 
     part, name: what was measured. rows, columns: of the load (columns: features). message_bytes: the mean. cores: what
     the measured process or processes may use. cpu_s: what they used. peak_mb: their peak resident memory together.
+    curve, at: of a growth curve, what grows and how far it has.
     """
 
     part: str
@@ -54,6 +55,8 @@ class Figure:
     peak_mb: float = 0.0
     target: Target | None = None
     note: str = ""
+    curve: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import archiver, client, controller, end_to_end, judge, kernels, queries, sketcher
+from bench import archiver, client, controller, end_to_end, growth, judge, kernels, queries, sketcher
 from bench.figures import Recorder, Scale
 from bench.peers import compare
 
@@ -27,6 +27,7 @@ PARTS = (
     Part("archiver", archiver.measure, 240),
     Part("controller", controller.measure, 240),
     Part("end to end", end_to_end.measure, 480),
+    Part("growth", growth.measure, 600),
     Part("queries", queries.measure, 600),
     Part("peers", compare.measure, 1_200),
 )

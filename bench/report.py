@@ -8,6 +8,9 @@ from itertools import groupby
 from bench.figures import Entry, Failure, Figure, Target
 
 
+_PROBLEM_CHARS = 400
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """`about` says by name what was measured where and when; `titles` are the parts in their order."""
@@ -35,7 +38,7 @@ def _table(entries: Sequence[Entry]) -> Iterable[str]:
         yield from (_row(figure) for figure in figures)
     for entry in entries:
         if isinstance(entry, Failure):
-            yield from ("", f"**Not measured to the end:** {_one_line(entry.problem)}")
+            yield from ("", f"**Not measured to the end:** {_one_line(entry.problem)[:_PROBLEM_CHARS]}")
 
 
 def _row(figure: Figure) -> str:
