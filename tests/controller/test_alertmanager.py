@@ -1,7 +1,6 @@
 """A real Alertmanager: what we post becomes an alert that ends at a receiver, and so does its end."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,18 +18,13 @@ from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import State
 from driftsonde.core.signals import Rule, SignalKind
 from fake_api import Answer, Call, FakeApi
+from ports import free_port
 from required import need
 from talks import hold
 
 pytestmark = pytest.mark.io
 
 PROGRAM = "prometheus-alertmanager"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(slots=True)
@@ -109,7 +103,7 @@ def test_an_incident_is_an_alert_that_ends_at_a_receiver_and_so_does_its_end(
     now_ms = int(time.time() * 1000)
     state, (opened,) = after(State(), [signal(SignalKind.ALERT, rule=Rule.PERFORMANCE)], policy, now_ms)
     (effect,) = state.pending()
-    delivery = delivery_of(config, state, effect)
+    delivery = delivery_of(config, state, effect, now_ms)
     assert delivery is not None
     assert hold(delivery.talk) == ""
     (alert,) = alertmanager.notified("firing").body["alerts"]
@@ -127,7 +121,7 @@ def test_an_incident_is_an_alert_that_ends_at_a_receiver_and_so_does_its_end(
 
     over = signal(SignalKind.RESOLVE, hour=1, rule=Rule.PERFORMANCE)
     state, _ = after(state, [over], policy, now_ms + 1)
-    delivery = delivery_of(config, state, state.pending()[-1])
+    delivery = delivery_of(config, state, state.pending()[-1], now_ms)
     assert delivery is not None
     assert hold(delivery.talk) == ""
     (alert,) = alertmanager.notified("resolved").body["alerts"]

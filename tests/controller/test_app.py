@@ -1,7 +1,7 @@
 """The one writer: what is recorded before what is done, and what happens where an endpoint takes no more."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 
@@ -9,14 +9,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
+from driftsonde.adapters.airflow import Airflow
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.outbound import Sender
 from driftsonde.adapters.webhook import parse_secret
 from driftsonde.controller.app import Controller
 from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.config_parts import Endpoint
+from driftsonde.controller.config_retrain import Retraining
 from driftsonde.controller.delivery import Deliveries
-from driftsonde.core.control.decisions import Decision, Kind, Step
+from driftsonde.core.control.decisions import Decision, Kind, Severity, Step
 from driftsonde.core.control.hours import Hours
 from driftsonde.core.control.inputs import Approval, Unknown
 from driftsonde.core.control.routing import Route
@@ -24,6 +26,7 @@ from driftsonde.core.control.state import State, fold, with_traffic
 from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import SignalKind
 from driftsonde.core.spec import HOUR_MS
+from fake_api import Answer, Call, FakeApi
 from webhook_receiver import SECRET, Received, Receiver
 
 pytestmark = pytest.mark.io
@@ -40,13 +43,14 @@ class Desk:
     max_pending: int = 100
     route: Route = EVERYTHING
     now_ms: int = NOW_MS
+    retrain: Retraining | None = None
     log: list[Decision | Traffic] = field(default_factory=list)
     controller: Controller = field(init=False)
 
     def __post_init__(self) -> None:
         metrics = create_metrics(CollectorRegistry(), "test", "0")
         endpoint = Endpoint("oncall", self.receiver.url, (parse_secret(SECRET),))
-        config = ControllerConfig((endpoint,), (self.route,))
+        config = ControllerConfig((endpoint,), (self.route,), self.retrain)
         self.controller = Controller(
             setting=setting(routes=config.routes),
             config=config,
@@ -73,9 +77,12 @@ class Desk:
         return [entry for entry in self.log if isinstance(entry, Decision)]
 
     def work_until_nothing_is_pending(self) -> None:
+        self.work_until(lambda: not self.controller.state.pending())
+
+    def work_until(self, holds: Callable[[], bool]) -> None:
         for _ in range(500):
             self.controller.work([])
-            if not self.controller.state.pending():
+            if holds():
                 return
             threading.Event().wait(0.02)
         pytest.fail(f"pending: {self.controller.state.pending()}")
@@ -186,3 +193,47 @@ def test_a_digest_comes_once_when_its_period_is_over(receiver: Receiver) -> None
     message.verify()
     assert (message.body["type"], message.body["data"]["total"]) == ("digest", 3)
     assert [entry.detail.attempts for entry in desk.decisions() if entry.kind is Kind.NOTIFY] == [1, 1, 1]
+
+
+def test_a_retraining_is_started_once_followed_over_a_restart_and_recorded_at_its_end(
+    receiver: Receiver,
+) -> None:
+    states = ["queued"]
+
+    def answer(call: Call) -> Answer:
+        if call.method == "POST":
+            return Answer(200, {"dag_run_id": call.body["dag_run_id"]})
+        return Answer(200, {"state": states[-1]})
+
+    api = FakeApi(answer)
+    retrain = Retraining(Airflow(api.url, "train", token="t", poll_ms=20), 3_600.0)
+    desk = Desk(receiver, retrain=retrain)
+    desk.controller.work([signal(SignalKind.RETRAIN)])
+    desk.work_until(lambda: any(entry.step is Step.STARTED for entry in desk.decisions()))
+    desk.controller.deliveries.stop()
+    (decided, started) = (entry for entry in desk.decisions() if entry.kind is Kind.RETRAIN)
+    assert started.detail.run == f"driftsonde__{decided.id}"
+
+    again = Desk(receiver, retrain=retrain)
+    again.controller.adopt(fold(with_traffic(State(), with_canary()), desk.decisions()))
+    states.append("success")
+    again.work_until_nothing_is_pending()
+    again.controller.deliveries.stop()
+    api.close()
+    assert [call.method for call in api.calls].count("POST") == 1
+    assert [entry.step for entry in again.decisions() if entry.kind is Kind.RETRAIN] == [Step.PERFORMED]
+    types = [message.body["type"] for message in receiver.received]
+    assert types[-1] == "retrain.performed"
+    assert "retrain.started" in types
+
+
+def test_an_orchestrator_that_never_gets_to_an_end_is_a_stated_outcome(receiver: Receiver) -> None:
+    api = FakeApi(lambda _: Answer(200, {"state": "running"}))
+    desk = Desk(receiver, retrain=Retraining(Airflow(api.url, "train", token="t", poll_ms=20), 0.3))
+    desk.controller.work([signal(SignalKind.RETRAIN)])
+    desk.work_until_nothing_is_pending()
+    desk.controller.deliveries.stop()
+    api.close()
+    last = [entry for entry in desk.decisions() if entry.kind is Kind.RETRAIN][-1]
+    assert (last.step, last.detail.reason) == (Step.FAILED, "not at its end after 0.3 s")
+    assert last.detail.severity is Severity.CRITICAL

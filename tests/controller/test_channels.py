@@ -124,7 +124,7 @@ def tell(told: Told, state: State, effects: list[Effect]) -> list[Call]:
     with receiver(told) as api, deliveries(told) as engine:
         config = config_for(told.channel, api.url)
         for effect in effects:
-            delivery = delivery_of(config, state, effect)
+            delivery = delivery_of(config, state, effect, NOW_MS)
             assert delivery is not None
             engine.offer("oncall", delivery)
         told.wait(len(effects))
@@ -234,7 +234,7 @@ def test_no_text_breaks_a_vendors_limits(summary: str, model: str, segment: str,
     many = replace(event, evidence=(ACCURACY, *event.evidence) * 500)
     state, _ = after(State(), [many], setting(routes=(route(channel),)))
     (effect,) = state.pending()
-    delivery = delivery_of(config_for(channel, "https://vendor.example.com"), state, effect)
+    delivery = delivery_of(config_for(channel, "https://vendor.example.com"), state, effect, NOW_MS)
     assert delivery is not None
     for asked in requests_of(delivery.talk):
         headers = {"content-type": "application/json", **asked.headers}

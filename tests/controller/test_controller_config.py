@@ -2,8 +2,13 @@ import base64
 
 import pytest
 
+from driftsonde.adapters.airflow import Airflow
+from driftsonde.adapters.kubernetes import Kubernetes
+from driftsonde.adapters.kubernetes_job import JobFile, KubernetesJob
+from driftsonde.adapters.prefect import Prefect
 from driftsonde.controller.config import ControllerConfig, parse_config
-from driftsonde.controller.config_parts import Channel, InvalidConfig
+from driftsonde.controller.config_parts import Channel, Endpoint, InvalidConfig
+from driftsonde.controller.config_retrain import Retraining
 from driftsonde.core.control.decisions import Kind, Severity
 from driftsonde.core.control.retry import ONCALL_DELAYS_MS
 from driftsonde.core.control.routing import SEVERITIES, Route
@@ -37,7 +42,8 @@ def test_a_whole_file() -> None:
     assert oncall.keys == (b"k" * 32, b"o" * 32)
     assert config.routes == (Route("oncall", frozenset({Kind.ALERT, Kind.ROLLBACK}), frozenset({"fraud"})),)
     assert config.retrain is not None
-    assert config.retrain.keys == (b"k" * 32,)
+    assert isinstance(config.retrain.by, Endpoint)
+    assert config.retrain.by.keys == (b"k" * 32,)
     assert config.allow_hosts == {"trainer.internal"}
     assert config.delays_ms == (1_000, 120_000)
 
@@ -153,3 +159,79 @@ def test_a_mistake_in_a_channel_names_the_field(old: str, new: str, problem: str
         parse_config(CHANNELS.replace(old, new), {})
     assert problem in str(caught.value)
     assert "/T0" not in str(caught.value)
+
+
+def retrain_config(section: str) -> Retraining:
+    config = parse_config(f'allow_hosts = ["train.internal"]\n[retrain]\n{section}', {"KEY": "key"})
+    assert config.retrain is not None
+    return config.retrain
+
+
+def test_whoever_retrains() -> None:
+    prefect = retrain_config(
+        """
+        type = "prefect"
+        url = "http://train.internal:4200/api/"
+        deployment = "retrain/{model}"
+        key_env = "KEY"
+        poll = "1m"
+        timeout = "6h"
+        """
+    )
+    assert prefect == Retraining(
+        Prefect("http://train.internal:4200/api", "retrain/{model}", "Bearer key", 60_000), 21_600.0
+    )
+    airflow = retrain_config(
+        """
+        type = "airflow"
+        url = "http://train.internal"
+        dag = "train"
+        version = 1
+        user = "ann"
+        password_env = "KEY"
+        """
+    )
+    assert airflow.by == Airflow("http://train.internal", "train", 1, "", "ann", "key")
+    job = retrain_config(
+        """
+        type = "kubernetes"
+        namespace = "ml"
+        container = {image = "train:1"}
+        pod = {serviceAccountName = "trainer"}
+        """
+    ).by
+    assert isinstance(job, KubernetesJob)
+    assert (job.api, job.template.namespace) == (Kubernetes(), "ml")
+    written = retrain_config('type = "kubernetes"\ncontainer = {image = "train:1"}\ndirectory = "jobs"').by
+    assert isinstance(written, JobFile)
+    assert "key" not in repr(airflow).replace("keys", "")
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ('type = "celery"', "retrain.type: 'celery'; expected one of webhook, prefect, airflow, kubernetes"),
+        ('type = "prefect"\nurl = "http://train.internal"', "retrain: expected deployment"),
+        ('type = "prefect"\ndeployment = "a/b"', "retrain: expected url or url_env"),
+        (
+            'type = "prefect"\nurl = "http://10.0.0.1/api"\ndeployment = "a/b"',
+            "retrain.url: plain http is allowed only to hosts on the allow-list",
+        ),
+        ('type = "prefect"\ndag = "d"', "retrain.dag: prefect has no such field"),
+        ('type = "airflow"\nurl = "http://train.internal"\ndag = "d"', "expected key, or user and password"),
+        (
+            'type = "airflow"\nurl = "http://train.internal"\ndag = "d"\nkey = "k"\nversion = 3',
+            "retrain.version: expected 2 (Airflow 3) or 1 (Airflow 2)",
+        ),
+        ('type = "kubernetes"', "retrain.container: expected a table with an image"),
+        (
+            'type = "kubernetes"\ncontainer = {image = "i"}\ndirectory = "d"\nurl = "https://k"',
+            "retrain: directory and url exclude each other",
+        ),
+        ('type = "prefect"\nurl = "http://train.internal"\ndeployment = "d"\npoll = "x"', "retrain.poll"),
+    ],
+)
+def test_a_mistake_in_retraining_names_the_field(section: str, problem: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        retrain_config(section)
+    assert problem in str(caught.value)

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from driftsonde.adapters.airflow import Airflow
+from driftsonde.adapters.kubernetes_job import KubernetesJob
+from driftsonde.adapters.prefect import Prefect
 from driftsonde.adapters.specs import InvalidSpec, spec_from_toml
 from driftsonde.controller.config import parse_config
-from driftsonde.controller.config_parts import InvalidConfig
+from driftsonde.controller.config_parts import Endpoint, InvalidConfig
 from driftsonde.core.control.decisions import Severity
 from driftsonde.core.signals import Rule
 from driftsonde.core.spec import Mode, Task
@@ -38,7 +41,8 @@ def test_the_webhooks_are_read_with_the_secrets_of_the_environment() -> None:
     config = parse_config(CONTROLLER, ENVIRONMENT)
     assert [endpoint.name for endpoint in config.endpoints] == ["oncall", "payments-ml"]
     assert config.retrain is not None
-    assert config.retrain.keys != config.endpoints[0].keys
+    assert isinstance(config.retrain.by, Endpoint)
+    assert config.retrain.by.keys != config.endpoints[0].keys
     assert config.delays_ms[0] == 5_000
 
 
@@ -80,3 +84,15 @@ def test_the_larger_example_is_read_whole() -> None:
     for variable in variables:
         with pytest.raises(InvalidConfig, match=f"the environment has no {variable}"):
             parse_config((EXAMPLES / "oncall.toml").read_text(encoding="utf-8"), variables | {variable: ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("prefect", Prefect), ("airflow", Airflow), ("kubernetes", KubernetesJob)],
+)
+def test_the_examples_of_retraining(name: str, kind: type) -> None:
+    variables = {"PREFECT_API_KEY": "key", "AIRFLOW_PASSWORD": "password"}
+    config = parse_config((EXAMPLES / f"retrain-{name}.toml").read_text(encoding="utf-8"), variables)
+    assert config.retrain is not None
+    assert isinstance(config.retrain.by, kind)
+    assert config.retrain.within_s == 43_200

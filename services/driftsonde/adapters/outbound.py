@@ -78,6 +78,11 @@ class Reply:
         except ValueError:
             return None
 
+    def object(self) -> dict[str, Any]:
+        """The body, or an empty object where it is not a JSON object."""
+        found = self.json()
+        return found if isinstance(found, dict) else {}
+
     def excerpt(self) -> str:
         """Status and the beginning of the body, for a person."""
         return f"status {self.status}: {self.body[:300].decode(errors='replace')}".rstrip(": ")

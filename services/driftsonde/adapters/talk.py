@@ -6,6 +6,8 @@ nothing of retries, clocks or sockets, and what several systems need (ask, wait,
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 from driftsonde.adapters.outbound import Reply, Request
 
@@ -24,8 +26,20 @@ class Started:
     run: str
 
 
-# Yields requests and is sent the reply of each; returns what is wrong, "" where all is done.
-Talk = Generator[Request | Pause | Started, Reply | None, str]
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Put this content into a file, whole or not at all."""
+
+    path: Path
+    content: bytes
+
+
+Step = Request | Pause | Started | WriteFile
+_T = TypeVar("_T")
+# Yields steps and is sent the reply of each request.
+Asking = Generator[Step, Reply | None, _T]
+# Returns what is wrong, "" where all is done.
+Talk = Asking[str]
 
 
 def only(request: Request) -> Talk:
@@ -34,7 +48,7 @@ def only(request: Request) -> Talk:
     return ""
 
 
-def ask(request: Request) -> Generator[Request | Pause | Started, Reply | None, Reply]:
+def ask(request: Request) -> Asking[Reply]:
     """Inside a talk: the reply to a request."""
     reply = yield request
     assert reply is not None, "a request is answered by a reply"

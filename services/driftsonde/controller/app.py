@@ -169,7 +169,7 @@ class Controller:
         ):
             self._full.add(name)
             return None
-        delivery = delivery_of(self.config, self.state, effect)
+        delivery = delivery_of(self.config, self.state, effect, self.now_ms())
         if delivery is not None:
             self._offer(name, delivery)
         return None

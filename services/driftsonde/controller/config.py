@@ -14,18 +14,17 @@ from driftsonde.controller.config_parts import (
     Endpoint,
     InvalidConfig,
     Section,
-    SignedTarget,
     Surroundings,
     Texts,
     choice,
     duration_ms,
 )
+from driftsonde.controller.config_retrain import RETRAIN, Retraining, RetrainSection
 from driftsonde.core.control.decisions import Severity
 from driftsonde.core.control.retry import ONCALL_DELAYS_MS
 from driftsonde.core.control.routing import SEVERITIES, Route
 from driftsonde.core.signals import Rule
 
-RETRAIN = "retrain"
 LINK_FIELDS = frozenset({"model", "incident", "decision"})
 
 
@@ -37,7 +36,7 @@ class ControllerConfig:
 
     endpoints: tuple[Endpoint, ...] = ()
     routes: tuple[Route, ...] = ()
-    retrain: Endpoint | None = None
+    retrain: Retraining | None = None
     allow_hosts: frozenset[str] = frozenset()
     delays_ms: tuple[int, ...] = ONCALL_DELAYS_MS
     severities: Mapping[Rule, Severity] = field(default_factory=lambda: SEVERITIES)
@@ -54,7 +53,7 @@ class ControllerConfig:
 
 class _Document(Section):
     endpoints: Annotated[list[EndpointSection], pydantic.Field(default_factory=list)]
-    retrain: SignedTarget | None = None
+    retrain: RetrainSection | None = None
     severities: Annotated[dict[str, str], pydantic.Field(default_factory=dict)]
     allow_hosts: Texts
     retry_delays: list[str] | None = None
@@ -77,7 +76,7 @@ def parse_config(text: str, environ: Mapping[str, str]) -> ControllerConfig:
     return ControllerConfig(
         endpoints=tuple(entry.read_endpoint(around) for entry in document.endpoints),
         routes=tuple(entry.read_route() for entry in document.endpoints),
-        retrain=None if document.retrain is None else document.retrain.endpoint(RETRAIN, RETRAIN, around),
+        retrain=None if document.retrain is None else document.retrain.read(around),
         allow_hosts=around.allow_hosts,
         delays_ms=_delays(document.retry_delays),
         severities=_severities(document.severities),

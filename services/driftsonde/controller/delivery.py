@@ -10,10 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.outbound import Reply, Request, Sender
-from driftsonde.adapters.talk import Pause, Started, Talk
+from driftsonde.adapters.talk import Pause, Started, Talk, WriteFile
 from driftsonde.core.control.inputs import Begun, Outcome
 from driftsonde.core.control.retry import Again, Delivered, GivenUp, after
 from driftsonde.core.control.state import Effect
@@ -206,6 +207,11 @@ class Deliveries:
                 case Started(run):
                     for effect in delivery.effects:
                         self._report(Begun(effect, run))
+                case WriteFile(path, content):
+                    try:
+                        await asyncio.to_thread(write_whole, path, content)
+                    except OSError as error:
+                        return str(error)
         return REPLACED
 
     async def _ask(self, lanes: _Lanes, lane: _Lane, request: Request, tries: "_Tries") -> Reply | str:
@@ -249,3 +255,10 @@ class Deliveries:
 @dataclass(slots=True)
 class _Tries:
     count: int = 0
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put the content beside its place, then into it: a reader never sees half of it. Raises OSError."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(content)
+    draft.replace(path)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from driftsonde.adapters.training import TrainingOrder
 from driftsonde.core.control.canonical import to_plain
 from driftsonde.core.control.decisions import Change, Decision, Kind
 from driftsonde.core.control.state import Effect
@@ -90,6 +91,22 @@ def retrain_data(decision: Decision, first: Decision) -> dict[str, Any]:
         None if signal is None else {"start": iso(signal.since_ms), "end": iso(signal.window_end_ms)}
     )
     return data
+
+
+def training_order(decision: Decision, first: Decision) -> TrainingOrder:
+    """The same for those who train without a webhook."""
+    data = retrain_data(decision, first)
+    window = data["window"] or {"start": "", "end": ""}
+    return TrainingOrder(
+        id=decision.id,
+        model=decision.model,
+        version=decision.version,
+        incident=decision.incident,
+        reason=first.detail.signal.summary if first.detail.signal is not None else decision.detail.reason,
+        columns=tuple(data["columns"]),
+        window_start=window["start"],
+        window_end=window["end"],
+    )
 
 
 def _decision_data(decision: Decision) -> dict[str, Any]:

@@ -10,14 +10,19 @@ from driftsonde.controller.channels.notice import Notice
 from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.config_parts import Channel, Endpoint
 from driftsonde.controller.delivery import Delivery
-from driftsonde.controller.messages import body_of, digest_body
-from driftsonde.core.control.state import Effect, State
+from driftsonde.controller.messages import body_of, digest_body, training_order
+from driftsonde.core.control.state import Effect, Record, State
+
+# After a long outage of ours a run may have ended in time, and is looked at once at least.
+MIN_WITHIN_S = 60.0
 
 
-def delivery_of(config: ControllerConfig, state: State, effect: Effect) -> Delivery | None:
+def delivery_of(config: ControllerConfig, state: State, effect: Effect, now_ms: int) -> Delivery | None:
     """What an effect asks of the outside; None where nobody is configured for it any more."""
     record = state.record(effect.decision.id)
-    endpoint = config.endpoint(effect.recipient) if effect.recipient else config.retrain
+    if record is not None and effect.action:
+        return _retraining(config, effect, record, now_ms)
+    endpoint = config.endpoint(effect.recipient)
     if record is None or endpoint is None:
         return None
     lane = effect.decision.incident or effect.decision.model
@@ -26,6 +31,20 @@ def delivery_of(config: ControllerConfig, state: State, effect: Effect) -> Deliv
     else:
         talk = _told(endpoint, notice_of(config, state, effect))
     return Delivery((effect,), lane, talk)
+
+
+def _retraining(config: ControllerConfig, effect: Effect, record: Record, now_ms: int) -> Delivery | None:
+    """The order to whoever trains; a run that is under way is followed on from where the log left it."""
+    if config.retrain is None:
+        return None
+    lane, by = effect.decision.incident or effect.decision.model, config.retrain.by
+    if isinstance(by, Endpoint):
+        return Delivery((effect,), lane, _signed(by, effect.id, body_of(effect, record.first)))
+    order = training_order(effect.decision, record.first)
+    spent_s = max(0.0, (now_ms - effect.decision.timestamp_ms) / 1000)
+    longest_s = config.retrain.within_s
+    within_s = max(min(MIN_WITHIN_S, longest_s), longest_s - spent_s)
+    return Delivery((effect,), lane, by.train(order, record.run), within_s)
 
 
 def digest_of(
