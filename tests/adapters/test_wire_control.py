@@ -23,6 +23,7 @@ from driftsonde.adapters.wire_control import (
 )
 from driftsonde.core.control.canonical import detail_to_json, to_plain
 from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Step, Switch
+from driftsonde.core.control.rollout import Rollout, RolloutStatus
 from driftsonde.core.control.state import State, with_traffic
 from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import InvalidEvent, Variant
@@ -60,6 +61,16 @@ _splits = st.floats(0.0, 1.0).map(
     lambda weight: (Share("1", Variant.CHAMPION, 1.0 - weight), Share("2", Variant.CANARY, weight))
 )
 _traffic = st.builds(Traffic, _names, _splits, st.integers(0, 2**63 - 1), _names)
+_rollouts = st.builds(
+    Rollout,
+    *(_names for _ in range(4)),
+    weights=st.lists(st.floats(0, 1), max_size=4).map(tuple),
+    stage=st.integers(0, 9),
+    status=st.sampled_from(RolloutStatus),
+    started_ms=_longs,
+    since_ms=_longs,
+    labels=_longs,
+)
 _details = st.builds(
     Detail,
     reason=_texts,
@@ -67,6 +78,7 @@ _details = st.builds(
     signal=st.none() | _signals,
     action=st.sampled_from(Action),
     traffic=st.none() | _traffic,
+    rollout=st.none() | _rollouts,
     recipients=st.lists(_names, max_size=3).map(tuple),
     quiet=_texts,
     switch=st.sampled_from(Switch),

@@ -212,7 +212,9 @@ def test_a_canary_is_compared_with_all_champions_of_the_same_windows() -> None:
         desk.put(outcomes=(0, 50), window=window, version="3", variant=Variant.SHADOW)
     desk.put(outcomes=(0, 99), window=11, version="2", variant=Variant.CANARY)  # no champion there
     out = desk.settle()
-    (signal,) = (s for s in out.signals if s.kind is SignalKind.ROLLBACK)
+    asked = {(s.version, s.variant): s for s in out.signals if s.kind is SignalKind.ROLLBACK}
+    assert asked.keys() == {("2", Variant.CANARY), ("3", Variant.SHADOW)}
+    signal = asked["2", Variant.CANARY]
     assert (signal.version, signal.variant) == ("2", Variant.CANARY)
     windows = signal.window_end_ms // MINUTE_MS
     assert 1 < windows < 10

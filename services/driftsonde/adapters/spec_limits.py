@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 from types import MappingProxyType
 
@@ -11,6 +12,7 @@ from driftsonde.core.spec import HOUR_MS, MINUTE_MS, ModelSpec, Policy, Task
 _DAY_MS = 24 * HOUR_MS
 _MAX_CLASSES = 1_000
 _MAX_SEGMENTS = 20
+_MAX_STAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "canary.margin": _RATE,
         "canary.alpha": _LEVEL,
         "canary.min_labels": _COUNT,
+        "rollout.min_labels": _Limit("0 or more", lambda value: value >= 0),
+        "rollout.min_stage_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
+        "rollout.max_stage_ms": _Limit("1s to 365d", lambda value: 1_000 <= value <= 365 * _DAY_MS),
         "actions.retrain_cooldown_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
         "actions.approval_expiry_ms": _Limit("1m to 365d", lambda value: MINUTE_MS <= value <= 365 * _DAY_MS),
     }
@@ -64,12 +69,24 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     """One text for each value out of its range: the field's path in the document, and what is allowed."""
     if isinstance(value, Policy):
         yield from _outside(value, _POLICY_LIMITS, "")
+        yield from _stage_problems(value, "")
         return
     yield from _name_problems(value.name)
     yield from _outside(value, _SPEC_LIMITS, "")
     yield from _class_problems(value)
     yield from _segment_problems(value.segments)
     yield from _outside(value.policy, _POLICY_LIMITS, "policy.")
+    yield from _stage_problems(value.policy, "policy.")
+
+
+def _stage_problems(policy: Policy, path: str) -> Iterator[str]:
+    stages = policy.rollout.stages
+    ascending = all(earlier < later for earlier, later in pairwise((0.0, *stages, 1.0)))
+    if not stages or len(stages) > _MAX_STAGES or not ascending:
+        yield (
+            f"{path}rollout.stages: expected 1 to {_MAX_STAGES} parts of the requests, ascending, between 0 and 1, not "
+            f"{list(stages)}"
+        )
 
 
 def _outside(value: ModelSpec | Policy, limits: Mapping[str, _Limit], path: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import math
 from driftsonde.adapters.avro import Record, RecordType
 from driftsonde.core.control.canonical import detail_to_json
 from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Severity, Step, Switch
+from driftsonde.core.control.rollout import Rollout, RolloutStatus
 from driftsonde.core.control.traffic import InvalidSplit, Share, Traffic, validate_split
 from driftsonde.core.events import InvalidEvent, Variant
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
@@ -25,6 +26,7 @@ def detail_from_json(text: str) -> Detail:
             signal=signal_from_record(plain["signal"]) if "signal" in plain else None,
             action=Action(plain.get("action", "")),
             traffic=traffic_from_record(plain["traffic"]) if "traffic" in plain else None,
+            rollout=rollout_from_record(plain["rollout"]) if "rollout" in plain else None,
             severity=Severity(plain.get("severity", Severity.INFO)),
             recipients=tuple(plain.get("recipients", ())),
             quiet=plain.get("quiet", ""),
@@ -91,6 +93,13 @@ def decision_from_record(record: Record) -> Decision:
     fields["mode"] = Mode(record["mode"]) if record["mode"] else None
     fields["detail"] = detail_from_json(record["detail"])
     return Decision(**fields)
+
+
+def rollout_from_record(record: Record) -> Rollout:
+    fields = {field.name: record[field.name] for field in dataclasses.fields(Rollout)}
+    fields["weights"] = tuple(float(weight) for weight in record["weights"])
+    fields["status"] = RolloutStatus(record["status"])
+    return Rollout(**fields)
 
 
 def traffic_to_record(traffic: Traffic) -> Record:

@@ -64,7 +64,7 @@ class CatalogueFollower:
         for key, problem in catalogue.errors.items():
             _log.error("a registered record can't be used", extra={"key": key, "problem": problem})
         self._governance = {
-            name: Governance(spec.policy.actions, fingerprint(spec.policy), spec.owner)
+            name: Governance(spec.policy.actions, fingerprint(spec.policy), spec.owner, spec.policy.rollout)
             for name, spec in catalogue.specs.items()
         }
         self.current = catalogue

@@ -12,6 +12,7 @@ class SignalKind(StrEnum):
     RETRAIN = "retrain"
     ROLLBACK = "rollback"
     RESOLVE = "resolve"
+    PROMOTE = "promote"
 
 
 class Rule(StrEnum):

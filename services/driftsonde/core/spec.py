@@ -72,12 +72,38 @@ class CanaryRule:
     min_labels: int = 50
 
 
+class Late(StrEnum):
+    """What becomes of a rollout's stage that has lasted its longest without enough evidence."""
+
+    PAUSE = "pause"
+    ADVANCE = "advance"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRule:
+    """A new version's way to champion: a shadow first, if `shadow`; then a canary with these parts of the requests.
+
+    The next stage comes when the judge finds the new version not worse by more than `canary.margin`, no incident of it
+    is open, and the stage has had min_labels labelled rows and lasted min_stage. when_late: where labels come so late
+    that there is no such evidence after max_stage: `advance` goes on all the same, unless an incident is open.
+    """
+
+    shadow: bool = True
+    stages: tuple[float, ...] = (0.05, 0.25, 0.5)
+    min_labels: int = 500
+    min_stage_ms: int = HOUR_MS
+    max_stage_ms: int = 7 * 24 * HOUR_MS
+    when_late: Late = Late.PAUSE
+
+
 @dataclass(frozen=True, slots=True)
 class ActionPolicy:
     """Who decides on each kind of action, and how long after one the next may come."""
 
     retrain: Mode = Mode.OBSERVE
     rollback: Mode = Mode.OBSERVE
+    promote: Mode = Mode.OBSERVE
     retrain_cooldown_ms: int = 24 * HOUR_MS
     approval_expiry_ms: int = 24 * HOUR_MS
 
@@ -91,6 +117,7 @@ class Policy:
     performance: PerformanceRule = field(default_factory=PerformanceRule)
     canary: CanaryRule = field(default_factory=CanaryRule)
     actions: ActionPolicy = field(default_factory=ActionPolicy)
+    rollout: RolloutRule = field(default_factory=RolloutRule)
 
 
 @dataclass(frozen=True, slots=True)

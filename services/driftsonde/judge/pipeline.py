@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from driftsonde.core.canaries import COMPARED, support
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import (
@@ -256,12 +257,13 @@ class JudgePipeline(Generic[R]):
         model.state, signals = apply_rules(model.state, judged, OUTCOME_RULES)
         out.signals.extend(signals)
         for window, plan in windows:
-            if window.key.variant is Variant.CANARY and window.key.segment == WHOLE:
+            if window.key.variant in COMPARED and window.key.segment == WHOLE:
                 champion = _champion(arms)
                 model.state, signals = compare_canary(
                     model.state, window.key, plan, champion, arms[window.key]
                 )
                 out.signals.extend(signals)
+                out.signals.extend(support(model.state, window.key, plan))
 
     def _restate(self, model: _Model, out: Settlement[R]) -> None:
         """Report the windows with news, late rows and labels included: inputs once their window has closed, outcomes

@@ -22,6 +22,7 @@ _KIND_WORDS = {
     SignalKind.RETRAIN: "Retrain",
     SignalKind.ROLLBACK: "Roll back",
     SignalKind.RESOLVE: "Resolved",
+    SignalKind.PROMOTE: "Promote",
 }
 
 
@@ -73,9 +74,10 @@ class Entry:
 
 
 def episodes_of(signals: Sequence[Signal]) -> tuple[Episode, ...]:
-    """The episodes in the order in which they began. A rollback is asked for once and leaves nothing open."""
+    """The episodes in the order in which they began. A rollback is asked for once and leaves nothing open; good news
+    are no episode."""
     grouped: dict[str, list[Signal]] = defaultdict(list)
-    for signal in in_order(signals):
+    for signal in in_order([signal for signal in signals if signal.kind is not SignalKind.PROMOTE]):
         grouped[signal.episode].append(signal)
     found = []
     for group in grouped.values():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from driftsonde.core.control.rollout import Rollout
 from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import Signal
 from driftsonde.core.spec import Mode
@@ -18,8 +19,10 @@ class Kind(StrEnum):
     ALERT = "alert"
     RETRAIN = "retrain"
     ROLLBACK = "rollback"
+    PROMOTE = "promote"
     RESOLVE = "resolve"
     TRAFFIC = "traffic"
+    ROLLOUT = "rollout"
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
     FALSE_ALARM = "false-alarm"
@@ -86,7 +89,7 @@ class Detail:
 
     reason: why this step, in a sentence. change: what becomes of the incident. signal: the evidence, whole, on the
     first step of a decision that a signal led to. action: what is to be done; traffic: the split to set.
-    severity: how urgent this step is. recipients: the on-call endpoints to tell about it; quiet: why nobody is told.
+    rollout: what becomes of it.    severity: how urgent this step is. recipients: the on-call endpoints to tell about it; quiet: why nobody is told.
     from_ms, expires_ms: when a maintenance begins and ends; a proposal or a snooze only ends; 0 = at once, never.
     switch: what becomes of the automation. run: what the other side calls the retraining that it has begun.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
@@ -97,6 +100,7 @@ class Detail:
     signal: Signal | None = None
     action: Action = Action.NONE
     traffic: Traffic | None = None
+    rollout: Rollout | None = None
     severity: Severity = Severity.INFO
     recipients: tuple[str, ...] = ()
     quiet: str = ""

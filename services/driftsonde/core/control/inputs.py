@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from driftsonde.core.control.decisions import Severity
 from driftsonde.core.control.policy import Governance
@@ -102,6 +103,34 @@ class AutomationChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutStart:
+    """A person, or a training pipeline, sends a new version on its way to champion."""
+
+    model: str
+    version: str
+    actor: str
+    reason: str = ""
+
+
+class RolloutWish(StrEnum):
+    """What a person may want of a rollout: go on to the next stage, be champion now, or be taken back now, among them."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutChange:
+    model: str
+    wish: RolloutWish
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A person was refused: for want of a role, or because it can't be done now. `model` may be `ALL_MODELS`."""
 
@@ -154,5 +183,7 @@ Wish = (
     | MaintenanceEnd
     | AutomationChange
     | SplitChange
+    | RolloutStart
+    | RolloutChange
 )
 Input = Signal | Wish | Refusal | Outcome | Begun | Tick

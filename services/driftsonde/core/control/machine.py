@@ -21,6 +21,8 @@ from driftsonde.core.control.inputs import (
     Refusal,
     Rejection,
     Resolution,
+    RolloutChange,
+    RolloutStart,
     Setting,
     Snooze,
     SplitChange,
@@ -30,11 +32,14 @@ from driftsonde.core.control.making import about, expired, id_of_decision, next_
 from driftsonde.core.control.people import on_answer, on_split_change
 from driftsonde.core.control.policy import Brakes, rule
 from driftsonde.core.control.quiet import awakened, hushed, maintenance_of, why_quiet
+from driftsonde.core.control.rolling import late_stages, on_promote, on_rollout_change, on_rollout_start
 from driftsonde.core.control.state import ModelState, State, enter
 from driftsonde.core.control.switches import on_automation, on_maintenance, on_maintenance_end, on_refusal
+from driftsonde.core.events import Variant
 from driftsonde.core.signals import Signal, SignalKind
 
 NOTHING_TO_RESOLVE = "no incident of this episode is open"
+A_SHADOW = "a shadow serves nobody, and no rollout of it is under way"
 FORGOTTEN = "older than what the controller remembers of this model: it may have been decided on before"
 
 
@@ -65,6 +70,10 @@ def _decide(state: State, event: Input, now_ms: int, setting: Setting) -> list[D
             return on_maintenance_end(state, event, now_ms, setting)
         case AutomationChange():
             return on_automation(state, event, now_ms, setting)
+        case RolloutStart():
+            return on_rollout_start(state.model(event.model), event, now_ms, setting)
+        case RolloutChange():
+            return on_rollout_change(state.model(event.model), event, now_ms, setting)
         case Refusal():
             return on_refusal(state, event, now_ms)
         case SplitChange():
@@ -94,9 +103,20 @@ def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> l
             return [about(signal, Step.DECIDED, now_ms, setting, detail)]
         case SignalKind.RESOLVE:
             return _on_resolve(model, signal, now_ms, setting)
+        case SignalKind.PROMOTE:
+            brakes = Brakes(state.stopped(signal.model), maintenance_of(model, now_ms))
+            return on_promote(model, signal, brakes, now_ms, setting)
+        case SignalKind.ROLLBACK if signal.variant is Variant.SHADOW and not _is_rolled_out(model, signal):
+            detail = Detail(reason=A_SHADOW, signal=signal)
+            return [about(signal, Step.SUPPRESSED, now_ms, setting, detail)]
         case SignalKind.RETRAIN | SignalKind.ROLLBACK:
             brakes = Brakes(state.stopped(signal.model), maintenance_of(model, now_ms))
             return [_on_request(model, signal, brakes, now_ms, setting)]
+
+
+def _is_rolled_out(model: ModelState, signal: Signal) -> bool:
+    rollout = model.rollout
+    return rollout is not None and rollout.active and rollout.version == signal.version
 
 
 def _on_resolve(model: ModelState, signal: Signal, now_ms: int, setting: Setting) -> list[Decision]:
@@ -117,7 +137,7 @@ def _on_request(model: ModelState, signal: Signal, brakes: Brakes, now_ms: int, 
     """A retrain or rollback signal: the policy says what becomes of it."""
     actions = setting.governance(signal.model).actions
     mode = actions.retrain if signal.kind is SignalKind.RETRAIN else actions.rollback
-    ruling = rule(mode, obstacle_to(model, signal, signal.window_end_ms, setting), brakes)
+    ruling = rule(mode, obstacle_to(model, signal, signal.window_end_ms, now_ms, setting), brakes)
     detail = Detail(
         reason=ruling.reason,
         change=change_by(model.incidents.get(incident_id(signal)), signal),
@@ -177,4 +197,4 @@ def _on_tick(state: State, now_ms: int, setting: Setting) -> list[Decision]:
         if now_ms >= proposal.detail.expires_ms
     ]
     urgent = (it for it in escalations(state, now_ms, setting) if not why_quiet(state, it, now_ms))
-    return [*lapsed, *awakened(state, now_ms, setting), *urgent]
+    return [*lapsed, *awakened(state, now_ms, setting), *late_stages(state, now_ms, setting), *urgent]

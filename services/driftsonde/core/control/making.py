@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
+from driftsonde.core.control.gate import gate
 from driftsonde.core.control.incidents import incident_id
 from driftsonde.core.control.inputs import Setting
 from driftsonde.core.control.policy import retrain_obstacle, rollback_obstacle
+from driftsonde.core.control.rollout import Rollout, RolloutStatus, advance_obstacle, advanced, split_of
 from driftsonde.core.control.routing import recipients, severity_of
 from driftsonde.core.control.state import ModelState
-from driftsonde.core.control.traffic import Traffic, without_version
+from driftsonde.core.control.traffic import Share, Traffic, without_version
 from driftsonde.core.signals import Signal, SignalKind, derive_id
 from driftsonde.core.spec import Mode
 
@@ -94,16 +96,47 @@ def with_action(decision: Decision, model: ModelState, signal: Signal, setting: 
     if signal.kind is SignalKind.RETRAIN:
         return replace(decision, detail=replace(decision.detail, action=Action.RETRAIN))
     assert model.traffic is not None, "an obstacle otherwise"
-    split = without_version(model.traffic.split, signal.version)
+    rollout = model.rollout
+    if signal.kind is SignalKind.PROMOTE:
+        assert rollout is not None, "an obstacle otherwise"
+        return with_rollout(decision, model, advanced(rollout, decision.timestamp_ms, labels_of(signal)))
+    if rollout is not None and rollout.active and rollout.version == signal.version:
+        back = replace(rollout, status=RolloutStatus.ROLLED_BACK, since_ms=decision.timestamp_ms)
+        return with_rollout(decision, model, back)
+    return _with_split(decision, model, without_version(model.traffic.split, signal.version))
+
+
+def with_rollout(decision: Decision, model: ModelState, rollout: Rollout) -> Decision:
+    """The decision with what becomes of the rollout, and with the split that this asks for, if it is another one."""
+    assert model.traffic is not None, "a rollout has a split to begin with"
+    moved = replace(decision, detail=replace(decision.detail, rollout=rollout))
+    split = split_of(rollout, model.traffic.split)
+    return moved if split == model.traffic.split else _with_split(moved, model, split)
+
+
+def _with_split(decision: Decision, model: ModelState, split: tuple[Share, ...]) -> Decision:
+    assert model.traffic is not None, "an obstacle otherwise"
     traffic = Traffic(model.model, split, model.traffic.revision + 1, decision.id)
     return replace(decision, detail=replace(decision.detail, action=Action.TRAFFIC, traffic=traffic))
 
 
-def obstacle_to(model: ModelState, signal: Signal, event_ms: int, setting: Setting, but: str = "") -> str:
+def labels_of(signal: Signal) -> int:
+    """How many labelled rows of the version its evidence rests on."""
+    return max((entry.n for entry in signal.evidence), default=0)
+
+
+def obstacle_to(
+    model: ModelState, signal: Signal, event_ms: int, now_ms: int, setting: Setting, but: str = ""
+) -> str:
     """Why what the signal asks for can't be done now. The proposal `but` itself is none."""
     if signal.kind is SignalKind.ROLLBACK:
         return rollback_obstacle(model.traffic, signal)
-    others = (entry.id for entry in model.proposals() if entry.kind is Kind.RETRAIN and entry.id != but)
+    kind = Kind(signal.kind.value)
+    others = (entry.id for entry in model.proposals() if entry.kind is kind and entry.id != but)
+    if signal.kind is SignalKind.PROMOTE:
+        way = setting.governance(signal.model).rollout
+        obstacle = advance_obstacle(model.rollout, signal.version, way, now_ms, labels_of(signal))
+        return obstacle or _guarded(model, signal.version) or _proposed(next(others, ""))
     return retrain_obstacle(
         event_ms,
         model.last_retraining_ms,
@@ -111,6 +144,14 @@ def obstacle_to(model: ModelState, signal: Signal, event_ms: int, setting: Setti
         setting.governance(signal.model).actions,
         setting.retrain_configured,
     )
+
+
+def _guarded(model: ModelState, version: str) -> str:
+    return next(iter(gate(model, version).reasons), "")
+
+
+def _proposed(decision_id: str) -> str:
+    return f"the next stage is proposed already, decision {decision_id}" if decision_id else ""
 
 
 def told(decision: Decision, setting: Setting) -> Decision:

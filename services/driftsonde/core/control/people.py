@@ -41,7 +41,7 @@ def _approved(
     """The world may have moved on since the proposal: what stands in the way now suppresses it."""
     signal = proposal.detail.signal
     assert signal is not None, "only signals lead to proposals"
-    obstacle = obstacle_to(model, signal, model.event_ms, setting, but=proposal.id)
+    obstacle = obstacle_to(model, signal, model.event_ms, now_ms, setting, but=proposal.id)
     if obstacle:
         return next_step(proposal, Step.SUPPRESSED, approval.actor, obstacle, now_ms, setting)
     approved = next_step(proposal, Step.APPROVED, approval.actor, approval.reason, now_ms, setting)
@@ -50,6 +50,10 @@ def _approved(
 
 def on_split_change(model: ModelState, change: SplitChange, now_ms: int, setting: Setting) -> list[Decision]:
     validate_split(change.split)
+    if model.rollout is not None and model.rollout.active:
+        raise Refused(
+            f"version {model.rollout.version} is being rolled out, {model.rollout.at}: promote it or roll it back first"
+        )
     if model.traffic is not None and model.traffic.split == change.split:
         return []
     revision = 1 if model.traffic is None else model.traffic.revision + 1

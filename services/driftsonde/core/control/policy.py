@@ -1,12 +1,12 @@
 """From a signal that asks for an action to what may be done about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from driftsonde.core.control.decisions import Step
 from driftsonde.core.control.traffic import Traffic, share_of
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Signal
-from driftsonde.core.spec import ActionPolicy, Mode
+from driftsonde.core.spec import ActionPolicy, Mode, RolloutRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Governance:
     actions: ActionPolicy
     fingerprint: str
     owner: str = ""
+    rollout: RolloutRule = field(default_factory=RolloutRule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,12 @@ class Route:
 
 
 def severity_of(decision: Decision, by_rule: Mapping[Rule, Severity] = SEVERITIES) -> Severity:
-    """How urgent a step is: an action that failed is critical, a signal is as its rule, the rest as it says itself."""
+    """How urgent a step is: an action that failed is critical, a signal is as its rule unless it is good news, the rest
+    as it says itself."""
     if decision.step is Step.FAILED:
         return Severity.CRITICAL
+    if decision.kind is Kind.PROMOTE:
+        return Severity.INFO
     signal = decision.detail.signal
     return decision.detail.severity if signal is None else by_rule[signal.rule]
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from driftsonde.core.control.chain import Head, moved, sealed
 from driftsonde.core.control.decisions import ALL_MODELS, Action, Decision, Kind, Step, Switch
 from driftsonde.core.control.incidents import Incident, Status, changed
+from driftsonde.core.control.rollout import Rollout
 from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import derive_id
 
@@ -67,7 +68,7 @@ class ModelState:
 
     pending: effects by id, oldest first. retrainings: the event time of the latest retrainings that were set going,
     by decision id. event_ms: the newest event time that a signal spoke of. forgotten_ms: signals of windows up to
-    here may have been forgotten. maintenance: what is announced and not over, by decision id. stopped: who stopped the
+    here may have been forgotten. rollout: the latest one, under way or over. maintenance: what is announced and not over, by decision id. stopped: who stopped the
     automation, and why; "" = it runs. head: the newest link of the audit log.
     """
 
@@ -77,6 +78,7 @@ class ModelState:
     pending: Mapping[str, Effect] = field(default_factory=_empty)
     retrainings: Mapping[str, int] = field(default_factory=_empty)
     traffic: Traffic | None = None
+    rollout: Rollout | None = None
     event_ms: int = 0
     forgotten_ms: int = -1
     maintenance: Mapping[str, Decision] = field(default_factory=_empty)
@@ -197,6 +199,8 @@ def _with_event(model: ModelState, decision: Decision) -> ModelState:
     signal, traffic = decision.detail.signal, decision.detail.traffic
     if traffic is not None and (model.traffic is None or traffic.revision > model.traffic.revision):
         model = replace(model, traffic=traffic)
+    if decision.detail.rollout is not None:
+        model = replace(model, rollout=decision.detail.rollout)
     if signal is None or signal.window_end_ms <= model.event_ms:
         return model
     return replace(model, event_ms=signal.window_end_ms)
