@@ -55,6 +55,10 @@ bench-quick: $(INSTALLED) ## the same on little data, to see that it works: its 
 bench-guard: $(INSTALLED) ## has something become slow, by the ratio to a reference on the same data
 	$(BENCH).guard $(ARGS)
 
+.PHONY: docs
+docs: $(INSTALLED) ## write docs/reference out of the code
+	$(BIN)/python docs/reference.py
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types, layering
 	$(BIN)/ruff format --check .
