@@ -7,6 +7,7 @@ import numpy as np
 
 from driftsonde.core.chunks import ChunkSketch, Progress, SketchKey, Source
 from driftsonde.core.join import PredictionIndex
+from driftsonde.core.resends import RecentMessages
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.unmatched import UnmatchedLabel
 from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
@@ -18,6 +19,7 @@ from stream_examples import Log, plans
 
 PREDICTION_CHUNK = 7
 LABEL_CHUNK = 5
+RESEND_BOUND = 6
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class Received:
     published: list[ChunkSketch | Progress] = field(default_factory=list)
     sketches: dict[tuple[Source, int, SketchKey], ChunkSketch] = field(default_factory=dict)
     positions: dict[Source, tuple[int, int, int]] = field(default_factory=dict)
+    recent: Sequence[int] = ()
     kept: dict[tuple[str, str], UnmatchedLabel | None] = field(default_factory=dict)
     rejected: list[tuple[str, int]] = field(default_factory=list)
 
@@ -47,8 +50,9 @@ class Received:
                     self._take_sketch(emission)
                 case Progress():
                     self.published.append(emission)
-                case FinishedChunk(source, _, end, event_time_ms, gate_ms, unmatched):
+                case FinishedChunk(source, _, end, event_time_ms, gate_ms, unmatched, recent):
                     self.positions[source] = (end, event_time_ms, gate_ms)
+                    self.recent = recent if source == self.predictions else self.recent
                     self.kept |= {(change.model, change.id): change.label for change in unmatched}
                 case Rejected(topic, offset):
                     self.rejected.append((topic, offset))
@@ -76,6 +80,8 @@ def start(received: Received, index_rows: int) -> PartitionPipeline:
     """As the worker starts a partition: from the stored positions."""
     position, event_time_ms, _ = received.positions.get(received.predictions, (0, -1, -1))
     label_position, label_time_ms, gate_ms = received.positions.get(received.labels, (0, -1, -1))
+    recent = RecentMessages(RESEND_BOUND)
+    recent.restore(received.recent)
     return PartitionPipeline(
         predictions=ChunkState(received.predictions, PREDICTION_CHUNK, position, event_time_ms),
         labels=ChunkState(received.labels, LABEL_CHUNK, label_position, label_time_ms),
@@ -86,6 +92,7 @@ def start(received: Received, index_rows: int) -> PartitionPipeline:
         unmatched_bound=1_000,
         joined_gate_ms=gate_ms,
         kept=[label for label in received.kept.values() if label and label.expires_ms >= gate_ms],
+        recent=recent,
     )
 
 

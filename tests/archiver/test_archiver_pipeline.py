@@ -211,7 +211,8 @@ def test_progress_covers_what_leaves_no_rows() -> None:
     assert batch.progress.table == "positions"
     place = {"service": "archiver", "topic": "predictions", "partition": 0}
     assert batch.progress.rows.to_pylist() == [
-        place | {"position": 4, "event_time_ms": -1, "gate_ms": -1, "chunk_messages": 0}
+        place
+        | {"position": 4, "event_time_ms": -1, "gate_ms": -1, "chunk_messages": 0, "recent_messages": []}
     ]
     assert [entry.failure.reason for entry in batch.skipped] == ["unknown-framing", "empty"]
 

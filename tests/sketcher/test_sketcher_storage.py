@@ -57,7 +57,7 @@ def test_labels_wait_as_they_did_at_a_position_whatever_was_stored_beyond_it(sto
 def test_a_partition_goes_on_where_it_stopped(store: Store) -> None:
     write_unmatched(store, [chunk(0, kept("a", 1), kept("b", 2))])
     rows = [
-        Position("predictions", 2, 40, 70, chunk_messages=10),
+        Position("predictions", 2, 40, 70, chunk_messages=10, recent_messages=(3, 2**64 - 1)),
         Position("labels", 2, 10, 50, 60, chunk_messages=10),
     ]
     write_positions(store, SERVICE, rows)
@@ -67,6 +67,7 @@ def test_a_partition_goes_on_where_it_stopped(store: Store) -> None:
     assert list(pipeline.waiting.messages) == [Waiting(9, 60, Kept("shop", ("a", "b")))]
     assert pipeline.waiting.unmatched.get("shop", "b") == kept("b", 2)
     assert pipeline.waiting.unmatched.take_changes() == ()
+    assert pipeline.recent.digests == (3, 2**64 - 1)
 
 
 def test_the_size_of_chunks_holds_from_the_first_start_on(store: Store) -> None:

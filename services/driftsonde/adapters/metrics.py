@@ -29,6 +29,7 @@ class Metrics:
     events_skipped: Counter
     records_lost: Counter
     late_rows: Counter
+    resent_messages: Counter
     dead_letters: Counter
     consumer_lag: Gauge
     watermark_timestamp: Gauge
@@ -82,6 +83,12 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             ("topic",),
             "rows behind their partition's watermark; they restate the window they belong to",
             "rising: raise the model's lateness or look for a slow producer",
+        ),
+        "resent_messages": Metric(
+            "driftsonde_resent_messages_total",
+            ("topic",),
+            "messages with the same bytes as one of the 1,024 before them in their partition: counted once",
+            "rising: a producer sends again what has arrived; let the Kafka client retry instead",
         ),
         "dead_letters": Metric(
             "driftsonde_dead_letters_total",

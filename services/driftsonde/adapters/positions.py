@@ -1,7 +1,7 @@
 """Where each service starts again, partition by partition: the table `positions`."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ _COLUMNS: dict[str, pa.DataType] = {
     "event_time_ms": pa.int64(),
     "gate_ms": pa.int64(),
     "chunk_messages": pa.uint32(),
+    "recent_messages": pa.list_(pa.uint64()),
 }
 _SCHEMA = pa.schema(_COLUMNS)
 
@@ -30,7 +31,7 @@ class Position:
     """All messages below `position` are in stored results. `event_time_ms`: the event time there, -1 for none.
 
     Of the sketcher alone: `gate_ms` is the event time of predictions that labels were joined at, `chunk_messages` the
-    size of the chunks that were folded, 0 where that is not known.
+    size of the chunks that were folded, 0 where that is not known, `recent_messages` the digests of the newest messages.
     """
 
     topic: str
@@ -39,16 +40,19 @@ class Position:
     event_time_ms: int
     gate_ms: int = NO_TIME_MS
     chunk_messages: int = 0
+    recent_messages: Sequence[int] = ()
 
 
 def read_positions(store: Store, service: str) -> dict[tuple[str, int], Position]:
     """The newest position of every partition the service has ever stored one for."""
     rows = store.query_rows(
-        "SELECT topic, partition, position, event_time_ms, gate_ms, chunk_messages FROM positions FINAL "
+        "SELECT topic, partition, position, event_time_ms, gate_ms, chunk_messages, "
+        "recent_messages FROM positions FINAL "
         "WHERE service = {service:String}",
         {"service": service},
     )
-    return {(position.topic, position.partition): position for position in (Position(*row) for row in rows)}
+    positions = (replace(Position(*row), recent_messages=tuple(row[-1])) for row in rows)
+    return {(position.topic, position.partition): position for position in positions}
 
 
 def position_rows(service: str, positions: Iterable[Position]) -> pa.Table:
@@ -62,6 +66,7 @@ def position_rows(service: str, positions: Iterable[Position]) -> pa.Table:
             "event_time_ms": position.event_time_ms,
             "gate_ms": position.gate_ms,
             "chunk_messages": position.chunk_messages,
+            "recent_messages": list(position.recent_messages),
         }
         for position in positions
     ]

@@ -1,6 +1,6 @@
 """The open chunk of one partition: cumulative sketches, what of them is still to be sent, and the event time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ class FinishedChunk:
     """A chunk that no message will be added to: once its sketches and its clock are stored, its messages are
     acknowledged. `end` is the offset after it, `event_time_ms` the partition's event time there.
 
-    Of labels: `gate_ms` is the event time of predictions that they were joined at, `unmatched` what became of labels
+    Of predictions: `recent` are the digests of its newest messages. Of labels: `gate_ms` is the event time of predictions that they were joined at, `unmatched` what became of labels
     that were kept for their predictions.
     """
 
@@ -26,6 +26,7 @@ class FinishedChunk:
     event_time_ms: int
     gate_ms: int = NO_TIME_MS
     unmatched: tuple[UnmatchedChange, ...] = ()
+    recent: Sequence[int] = ()
 
 
 Emission = ChunkSketch | Progress | FinishedChunk

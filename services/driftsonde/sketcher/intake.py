@@ -1,5 +1,6 @@
 """From raw messages to events, and to the dead letters what is none."""
 
+import hashlib
 from dataclasses import dataclass
 
 from driftsonde.adapters.avro import Codec, Undecodable
@@ -11,6 +12,15 @@ from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.topics import PREDICTIONS
 from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
 from driftsonde.sketcher.messages import Message
+
+
+def digest_of(value: bytes) -> int:
+    """64 bits that stand for the bytes of a message.
+
+    >>> digest_of(b"abc")
+    13436514500253700074
+    """
+    return int.from_bytes(hashlib.sha256(value).digest()[:8], "big")
 
 
 @dataclass(slots=True)
@@ -44,7 +54,8 @@ class Intake:
             return None
         if not isinstance(event, Heartbeat) and not self._is_known(event):
             await self._refresh_once()
-        return Message(incoming.offset, incoming.recorded_ms, event)
+        digest = digest_of(incoming.value or b"") if isinstance(event, PredictionBatch) else None
+        return Message(incoming.offset, incoming.recorded_ms, event, digest)
 
     def reject(self, incoming: Incoming, failure: Failure) -> None:
         self.metrics.dead_letters.labels(failure.reason).inc()

@@ -12,11 +12,15 @@ Plans = Callable[[str, str], Plan | None]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A decoded message. `recorded_ms` is when the broker took it: a row that is much newer has a wrong clock."""
+    """A decoded message. `recorded_ms` is when the broker took it: a row that is much newer has a wrong clock.
+
+    `digest` stands for the bytes of a message of predictions, None if that it may be sent again is of no interest.
+    """
 
     offset: int
     recorded_ms: int
     event: PredictionBatch | LabelBatch | Heartbeat
+    digest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,14 @@ class Rejected:
 
 @dataclass(slots=True)
 class Tally:
-    """Totals of one partition for the metrics, since they were last taken. `unmatched` labels found no
-    prediction when they came; `matched_late` did when it came, `expired` never, `evicted` had to make room."""
+    """Totals of one partition for the metrics, since they were last taken.
+
+    `resent` messages were not counted again. `unmatched` labels found no prediction when they came; `matched_late` did
+    when it came, `expired` never, `evicted` had to make room.
+    """
 
     late_rows: int = 0
+    resent: int = 0
     matched_in_memory: int = 0
     matched_in_store: int = 0
     matched_late: int = 0

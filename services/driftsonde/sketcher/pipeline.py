@@ -12,6 +12,7 @@ from driftsonde.core.chunks import NO_TIME_MS, EventTimeStep, whole_second_ms
 from driftsonde.core.events import Heartbeat, InvalidEvent, PredictionBatch
 from driftsonde.core.inputs import check_columns
 from driftsonde.core.join import Joined, PredictionIndex
+from driftsonde.core.resends import RecentMessages
 from driftsonde.core.unmatched import UnmatchedLabel, UnmatchedLabels
 from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
 from driftsonde.sketcher.folding import Folding
@@ -28,7 +29,8 @@ class PartitionPipeline:
 
     `archived_from` is the offset of predictions from which on the hot index has seen everything; what lies below is
     only in the store. `joined_gate_ms` and `kept` are what the last stored chunk of labels left: the event time of
-    predictions that it was joined at, and the labels that waited for their predictions, at most `unmatched_bound`.
+    predictions that it was joined at, and the labels that waited for their predictions, at most `unmatched_bound`. A
+    message of predictions that is among the `recent` ones is counted once.
 
     A prediction and its copies (of other versions, or sent again) are known as one if they come within the allowed
     lateness of the first; later ones only as long as both are in the hot index.
@@ -43,6 +45,7 @@ class PartitionPipeline:
     unmatched_bound: int
     joined_gate_ms: int = NO_TIME_MS
     kept: InitVar[Iterable[UnmatchedLabel]] = ()
+    recent: RecentMessages = field(default_factory=RecentMessages)
     folding: Folding = field(init=False)
     waiting: WaitingLabels = field(init=False)
     _steps: list[EventTimeStep] = field(default_factory=list)
@@ -78,8 +81,11 @@ class PartitionPipeline:
             except InvalidEvent as error:
                 out.append(_rejected(self.predictions.source.topic, message, error))
             else:
-                batch.append((message, self.predictions.event_time_ms))
-                self._observe(message)
+                if message.digest is None or self.recent.is_new(message.digest):
+                    batch.append((message, self.predictions.event_time_ms))
+                    self._observe(message)
+                else:
+                    self.folding.tally.resent += 1
             if (message.offset + 1) // self.predictions.size > self.predictions.chunk:
                 self.folding.fold(batch)
                 batch = []
@@ -159,10 +165,13 @@ class PartitionPipeline:
         self.waiting.tally.delays_ms.extend(delays_ms.tolist())
 
     def _advance_predictions(self, position: int) -> list[Emission]:
-        out = self.predictions.advance(position)
-        for emission in out:
+        out: list[Emission] = []
+        for emission in self.predictions.advance(position):
             if isinstance(emission, FinishedChunk):
                 self._settled_ms = emission.event_time_ms
+                out.append(replace(emission, recent=self.recent.digests))
+            else:
+                out.append(emission)
         return [*out, *self._settle_labels()]
 
     def _advance_labels(self, position: int) -> list[Emission]:

@@ -82,6 +82,7 @@ class Settling:
                 chunk.event_time_ms,
                 chunk.gate_ms,
                 self.chunk_messages,
+                chunk.recent,
             )
             for chunk in _newest(finished)
         ]

@@ -1,6 +1,7 @@
 """Partitions as the store says they stand."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.positions import Position, read_positions, write_positions
@@ -8,6 +9,7 @@ from driftsonde.adapters.settings import PREFIX, InvalidSetting, SketcherSetting
 from driftsonde.adapters.topics import LABELS, PREDICTIONS
 from driftsonde.core.chunks import NO_TIME_MS, Source
 from driftsonde.core.join import PredictionIndex
+from driftsonde.core.resends import RecentMessages
 from driftsonde.sketcher.chunk_state import ChunkState
 from driftsonde.sketcher.messages import Plans
 from driftsonde.sketcher.pipeline import PartitionPipeline
@@ -43,15 +45,15 @@ def _checked(start: Position, chunk_messages: int) -> Position:
             f"{PREFIX}SKETCHER_CHUNK_MESSAGES is {chunk_messages}, but {start.topic}/{start.partition} has been folded in "
             f"chunks of {start.chunk_messages}: set it back, or begin with a fresh database and topic of sketches"
         )
-    return Position(
-        start.topic, start.partition, start.position, start.event_time_ms, start.gate_ms, chunk_messages
-    )
+    return replace(start, chunk_messages=chunk_messages)
 
 
 def _start(
     store: Store, predictions: Position, labels: Position, settings: SketcherSettings, plans: Plans
 ) -> PartitionPipeline:
     kept = read_unmatched(store, labels.topic, labels.partition, labels.position, labels.gate_ms)
+    recent = RecentMessages()
+    recent.restore(predictions.recent_messages)
     return PartitionPipeline(
         predictions=_chunk_state(predictions, settings.chunk_messages),
         labels=_chunk_state(labels, settings.chunk_messages),
@@ -62,6 +64,7 @@ def _start(
         unmatched_bound=settings.unmatched_labels,
         joined_gate_ms=labels.gate_ms,
         kept=kept,
+        recent=recent,
     )
 
 

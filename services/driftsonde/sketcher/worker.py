@@ -274,6 +274,7 @@ class SketcherWorker:
         for pipeline in pipelines:
             tally = pipeline.take_tally()
             self.metrics.late_rows.labels(PREDICTIONS.name).inc(tally.late_rows)
+            self.metrics.resent_messages.labels(PREDICTIONS.name).inc(tally.resent)
             self.metrics.labels_matched.labels("memory").inc(tally.matched_in_memory)
             self.metrics.labels_matched.labels("store").inc(tally.matched_in_store)
             self.metrics.labels_matched.labels("later").inc(tally.matched_late)
