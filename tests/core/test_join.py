@@ -43,14 +43,15 @@ def test_a_prediction_is_found_in_each_stream_of_its_model() -> None:
     assert index.find("m", "c") == []
 
 
-def test_a_prediction_sent_twice_keeps_its_first_place_until_that_leaves() -> None:
+def test_a_prediction_sent_twice_keeps_its_first_place_as_long_as_that_is_held() -> None:
     index = PredictionIndex(3)
     first, again = entries(CHAMPION, "a", "b"), entries(CHAMPION, "a", arrived_ms=7)
     index.add(4, first)
     index.add(5, again)
     assert index.find("m", "a")[0][0] is first
     index.add(9, entries(CHAMPION, "c", arrived_ms=9))
-    assert index.find("m", "a") == []
+    assert index.find("m", "b") == []
+    assert all(place[0] is again for place in index.find("m", "a"))
     assert (index.rows, index.missing_below, index.missing_until_ms) == (2, 5, 7)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.events import Codes, Floats, Ints, Variant
+from driftsonde.core.id_numbers import IdNumbers
 
 NO_LABEL_TIME_MS = -1
 
@@ -56,6 +57,10 @@ Place = tuple[Entries, int]
 _Change = tuple[Entries, int, float, int, int]
 
 
+# Ids stay until all of their generation have left: in so many generations a quarter more than are held, at most.
+_GENERATIONS = 4
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """A message in the index: the number of its first row, counted from the first row ever held, and its offset."""
@@ -81,20 +86,16 @@ class PredictionIndex:
     missing_below: int = 0
     missing_until_ms: int = NO_TIME_MS
     _messages: deque[_Held] = field(default_factory=deque)
-    _numbers: dict[Stream, dict[str, int]] = field(default_factory=dict)
+    _numbers: IdNumbers = field(default_factory=IdNumbers)
     _next_number: int = 0
     _evicted: list[Entries] = field(default_factory=list)
 
     def add(self, offset: int, entries: Entries) -> None:
         """Hold the entries of the message at `offset`, in the order of offsets; a prediction sent twice keeps its first
-        place."""
-        numbers = self._numbers.setdefault(entries.stream, {})
+        place as long as that is held."""
         count, first = len(entries.ids), self._next_number
-        if numbers.keys().isdisjoint(entries.ids) and len(set(entries.ids)) == count:
-            numbers.update(zip(entries.ids, range(first, first + count), strict=True))
-        else:
-            for number, prediction_id in enumerate(entries.ids, first):
-                numbers.setdefault(prediction_id, number)
+        generation_ids = self.bound // _GENERATIONS
+        self._numbers.put(entries.stream.model, entries.stream, entries.ids, first, generation_ids)
         self._messages.append(_Held(first, offset, entries))
         self._next_number += count
         self.rows += count
@@ -103,11 +104,7 @@ class PredictionIndex:
 
     def find(self, model: str, prediction_id: str) -> list[Place]:
         """The prediction in each stream of the model."""
-        return [
-            self._place(number)
-            for stream, numbers in self._numbers.items()
-            if stream.model == model and (number := numbers.get(prediction_id)) is not None
-        ]
+        return [self._place(number) for number in self._numbers.find(model, prediction_id)]
 
     def arrived_in(self, from_ms: int, below_ms: int) -> Iterator[Entries]:
         """What is held and came when event time was in [from_ms, below_ms), in the order of the log."""
@@ -129,10 +126,7 @@ class PredictionIndex:
     def _evict(self) -> None:
         held = self._messages.popleft()
         self._evicted.append(held.entries)
-        numbers = self._numbers[held.entries.stream]
-        for number, prediction_id in enumerate(held.entries.ids, held.first):
-            if numbers.get(prediction_id) == number:
-                del numbers[prediction_id]
+        self._numbers.forget(self._messages[0].first)
         self.rows -= len(held.entries.ids)
         self.missing_below = held.offset + 1
         self.missing_until_ms = self._messages[0].entries.arrived_ms
