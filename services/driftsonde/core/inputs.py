@@ -21,9 +21,10 @@ from driftsonde.core.strata import Strata, order_rows
 _TILE_VALUES = 1 << 17
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class InputsLayout:
-    """Where each column of a baseline has its place. `offsets[i]` is the first bin of column i."""
+    """Where each column of a baseline has its place. `offsets[i]` is the first bin of column i. Compared by identity, so
+    that what is derived from it can be cached."""
 
     references: tuple[Reference, ...]
     offsets: tuple[int, ...]

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
 from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
 from driftsonde.core.chunks import WHOLE
 from driftsonde.core.events import Ints
+from driftsonde.core.input_numbers import Numbers, input_numbers
 from driftsonde.core.outcomes import (
     CHANGES,
     DELAY_MS,
@@ -21,15 +24,13 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
-from driftsonde.core.statistics import distances, intervals, performance
+from driftsonde.core.statistics import intervals, performance
 from driftsonde.core.statistics.intervals import Interval
 
 NAN = math.nan
-_UNKNOWN = Interval(-math.inf, math.inf)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):  # a tuple, since they are made by the ten thousand: that is three times as quick
     """One number. `column` is "" for the target's metrics; lower, upper, threshold are NaN where there is none.
     `breached`: the value passed its bar, in practice and in evidence."""
 
@@ -101,12 +102,36 @@ def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
 
 def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int, segment: str = WHOLE) -> list[Metric]:
     """Drift and quality of every column. A window that `inputs_count` rules out is never breached."""
-    tests = max(1, len(plan.inputs.references))
     judged = inputs_count(plan, sketch, window_start_ms, segment)
+    by_column: list[list[Metric]] = [[] for _ in plan.inputs.references]
+    for numbers in input_numbers(plan.inputs, sketch.counts, plan.spec.policy):
+        metrics = _metrics_of(plan, numbers, judged)
+        ends = np.cumsum(numbers.present.sum(axis=1)).tolist()
+        for column, start, end in zip(numbers.columns.tolist(), [0, *ends], ends, strict=False):
+            by_column[column] = metrics[start:end]
+    return [*chain.from_iterable(by_column)]
+
+
+def _metrics_of(plan: Plan, numbers: Numbers, judged: bool) -> list[Metric]:
+    """The defined numbers, column after column."""
+    present = numbers.present
+    names = [plan.inputs.references[column].name for column in numbers.columns.tolist()]
+    rows, kinds = (indices.tolist() for indices in np.nonzero(present))
     return [
-        metric
-        for column in columns_of(plan, sketch)
-        for metric in (*_drift(plan, column, tests, judged), *_quality(plan, column, judged))
+        *map(
+            Metric._make,
+            zip(
+                map(names.__getitem__, rows),
+                map(numbers.names.__getitem__, kinds),
+                numbers.n[present].tolist(),
+                numbers.value[present].tolist(),
+                numbers.lower[present].tolist(),
+                numbers.upper[present].tolist(),
+                numbers.threshold[present].tolist(),
+                (numbers.passed[present] & judged).tolist(),
+                strict=True,
+            ),
+        )
     ]
 
 
@@ -138,51 +163,6 @@ def distance_bins(reference: Reference, counts: Ints) -> Ints:
     inner[0] += counts[0]
     inner[-1] += counts[-2]
     return np.append(inner, counts[-1])
-
-
-def _drift(plan: Plan, column: ColumnCounts, tests: int, judged: bool) -> Iterator[Metric]:
-    rule = plan.spec.policy.drift
-    reference = distance_bins(column.reference, column.reference.counts)
-    current = distance_bins(column.reference, column.counts)
-    n, m = int(reference.sum()), int(current.sum())
-    if n == 0 or m == 0:
-        return
-    name = column.reference.name
-    used = max(1, int(((reference + current) > 0).sum()))
-    critical = distances.population_stability_index_critical(used, n, m, rule.alpha / tests)
-    bar = max(rule.psi, critical)
-    psi = distances.population_stability_index(reference, current)
-    yield Metric(name, "psi", m, psi, threshold=bar, breached=judged and psi > bar)
-    yield Metric(name, "js_divergence", m, distances.jensen_shannon_divergence(reference, current, base=2))
-    if isinstance(column.reference, NumericReference) and reference[:-1].sum() and current[:-1].sum():
-        known = int(current[:-1].sum())
-        yield Metric(name, "ks", known, distances.kolmogorov_smirnov(reference[:-1], current[:-1]))
-        if np.isfinite(column.reference.edges).all():
-            moved = distances.wasserstein_distance(column.reference.edges, reference[:-1], current[:-1])
-            yield Metric(name, "wasserstein", known, moved)
-
-
-def _quality(plan: Plan, column: ColumnCounts, judged: bool) -> Iterator[Metric]:
-    rule = plan.spec.policy.quality
-    reference = column.reference.counts
-    yield _rate(column, "missing_rate", reference[-1], column.counts[-1], rule.missing_rate, judged)
-    if isinstance(column.reference, NumericReference):
-        outside = column.counts[0] + column.counts[-2]
-        was = reference[0] + reference[-2]
-        yield _rate(column, "out_of_range_rate", was, outside, rule.out_of_range_rate, judged)
-    else:
-        yield _rate(column, "unseen_rate", reference[-2], column.counts[-2], rule.unseen_rate, judged)
-
-
-def _rate(column: ColumnCounts, name: str, was: int, count: int, allowed: float, judged: bool) -> Metric:
-    """A share of all rows, held against the baseline's share plus what the rule allows."""
-    n = int(column.counts.sum())
-    rows = int(column.reference.counts.sum())
-    interval = intervals.wilson(int(count), n, 0.99) if n else _UNKNOWN
-    bar = min(1.0, int(was) / max(1, rows) + allowed)
-    value = int(count) / n if n else NAN
-    breached = judged and value > bar and interval.lower > bar
-    return Metric(column.reference.name, name, n, value, interval.lower, interval.upper, bar, breached)
 
 
 def judge_outcomes(plan: Plan, sketch: Sketch, window_start_ms: int, rows: int) -> list[Metric]:
