@@ -11,7 +11,8 @@ from driftsonde.core.chunks import ChunkSketch, Kind, Progress, Source
 from driftsonde.core.judging import ModelState
 from driftsonde.core.signals import Signal
 from driftsonde.core.window import Window, WindowKey
-from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
+from driftsonde.judge.pipeline import JudgePipeline, Settlement
+from driftsonde.judge.reports import WindowReport
 from driftsonde.judge.storage import decode_state, encode_state
 from partition_runs import Received, run
 from stream_examples import Log, plans
@@ -114,8 +115,7 @@ class FakeWorker:
             self.pipeline.observe(message)
             return
         self._load_model(message.key.model)
-        needed = self.pipeline.needs(message)
-        if needed is not None:
+        for needed in self.pipeline.needs(message):
             self.pipeline.load_window(needed, self.storage.read_window(needed))
         self.open.add(offset)
         self.pipeline.take(message, offset)

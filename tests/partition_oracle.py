@@ -6,9 +6,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftsonde.core.baseline import NumericReference
+from driftsonde.core.baseline import CategoricalReference, NumericReference
 from driftsonde.core.chunks import Kind, SketchKey, Source
-from driftsonde.core.events import CategoricalColumn, Heartbeat, LabelBatch, NumericColumn, PredictionBatch
+from driftsonde.core.events import (
+    CategoricalColumn,
+    Heartbeat,
+    LabelBatch,
+    NumericColumn,
+    PredictionBatch,
+    Role,
+)
 from driftsonde.core.join import Entries, Stream
 from driftsonde.core.plan import Plan
 from driftsonde.core.points import Points
@@ -166,12 +173,22 @@ def _fold_inputs(log: Log, chunk_size: int) -> dict[tuple[int, SketchKey], _Sum]
     return totals
 
 
+def _sliced(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """The columns that rows are sliced by, with the values that have a slice of their own."""
+    baseline = plan.baseline
+    listed = dict(baseline.segments) if baseline else {}
+    sliced = {name: listed.get(name, ()) for name in plan.spec.segments}
+    for column in baseline.columns if baseline else ():
+        if column.role is Role.PROTECTED and isinstance(column, CategoricalReference):
+            sliced.setdefault(column.name, column.categories)
+    return sliced
+
+
 def _segments(plan: Plan, batch: PredictionBatch, row: int) -> Iterator[str]:
     yield ""
-    for name in plan.spec.segments:
+    for name, listed in _sliced(plan).items():
         value = _text(batch, name, row)
         if value is not None:
-            listed = dict(plan.baseline.segments)[name] if plan.baseline else ()
             yield f"{name}={value if value in listed and value != '(other)' else '(other)'}"
 
 
@@ -180,7 +197,7 @@ def _stratum(plan: Plan, segments: list[str]) -> tuple[int, ...]:
     slices = {
         label.partition("=")[0]: code for code, label in enumerate(plan.slicing.labels) if label in segments
     }
-    return tuple(slices.get(name, -1) for name in plan.spec.segments)
+    return tuple(slices.get(name, -1) for name in _sliced(plan))
 
 
 def _text(batch: PredictionBatch, name: str, row: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,9 @@ ROLES = {
     "label": Role.PREDICTION,
     "score": Role.SCORE,
     "country": Role.SEGMENT,
+    "sex": Role.PROTECTED,
 }
+GROUPS = ("f", "m", None)
 STREAMS = (
     Stream("shop", "1", Variant.CHAMPION),
     Stream("shop", "2", Variant.CANARY),
@@ -141,12 +144,13 @@ def _plans() -> Mapping[tuple[str, str], Plan]:
         numeric("score", rng.random(rows).tolist()),
         categorical("country", rng.choice(["DE", "FR", "(other)"], rows).tolist()),
         categorical("prediction", rng.choice(["no", "yes"], rows).tolist()),
+        categorical("sex", pick(rng, GROUPS, rows)),
     )
     rain = (numeric("pressure", rng.normal(size=rows).tolist()), numeric("prediction", [0.0] * rows))
     rained = numeric("label", rng.normal(size=rows).tolist())
     # Version 3 has no baseline.
     return {
-        ("shop", "1"): plan_of(SHOP, "1", *shop, labels=shop[-1]),
+        ("shop", "1"): plan_of(SHOP, "1", *shop, labels=shop[-2]),
         ("shop", "2"): plan_of(SHOP, "2", *shop[1:], shop[0]),
         ("shop", "3"): plan_for(SHOP, None, "", "policy"),
         ("shop", ""): plan_for(SHOP, None, "", "policy"),
@@ -254,6 +258,7 @@ def random_predictions(
             categorical("colour", pick(rng, ["red", "green", "blue", None], rows)),
             categorical("prediction", pick(rng, ["no", "yes", "what", None], rows)),
             numeric("score", np.where(rng.random(rows) < 0.2, np.nan, rng.random(rows)).tolist()),
+            categorical("sex", [GROUPS[crc32(i.encode()) % 3] for i in ids]),
         )
         columns = columns if rng.random() < 0.8 else columns[1:]
     else:

@@ -16,7 +16,8 @@ from driftsonde.core.spec import CanaryRule, ModelSpec, Policy, Task
 from driftsonde.core.strata import one_stratum
 from driftsonde.core.verdict import Metric
 from driftsonde.core.window import WindowKey, split_key
-from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
+from driftsonde.judge.pipeline import JudgePipeline, Settlement
+from driftsonde.judge.reports import WindowReport
 from judge_runs import PARTITIONS, publish, run_quietly, sources_of
 from partition_oracle import expected_sketches
 from partition_runs import LABEL_CHUNK, PREDICTION_CHUNK
@@ -69,8 +70,7 @@ class Desk:
         key = SketchKey("m", version, variant, "", window * MINUTE_MS, kind, late, layout)
         sketch = rows_sketch(rows) if outcomes is None else labelled_sketch(*outcomes)
         message = ChunkSketch(Source(topic, 0), chunk, position, key, sketch)
-        needed = self.pipeline.needs(message)
-        if needed is not None:
+        for needed in self.pipeline.needs(message):
             self.pipeline.load_window(needed, None)
         self.pipeline.take(message, receipt)
 

@@ -21,13 +21,16 @@ from driftsonde.adapters.durations import format_duration, parse_duration_ms
 from driftsonde.adapters.spec_limits import spec_problems
 from driftsonde.core.baseline import (
     Baseline,
+    Calibration,
     CategoricalReference,
+    ErrorSums,
+    LabelCounts,
     Lineage,
     NumericReference,
     Performance,
     Reference,
 )
-from driftsonde.core.events import Floats, Role
+from driftsonde.core.events import Floats, Ints, Role
 from driftsonde.core.spec import ModelSpec, Policy
 
 _Spec = TypeVar("_Spec", ModelSpec, Policy)
@@ -188,6 +191,23 @@ class _PerformanceDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class _LabelCountsDocument:
+    kind: Literal["labels"]
+    column: str
+    counts: tuple[tuple[tuple[int, ...], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _ErrorSumsDocument:
+    kind: Literal["errors"]
+    column: str
+    rows: tuple[int, ...]
+    absolute: tuple[float, ...]
+    squared: tuple[float, ...]
+    fourth: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _BaselineDocument:
     model: str
     version: str
@@ -196,11 +216,13 @@ class _BaselineDocument:
     segments: tuple[tuple[str, tuple[str, ...]], ...]
     performance: _PerformanceDocument | None
     lineage: Lineage
+    calibration: _LabelCountsDocument | _ErrorSumsDocument | None = None
 
 
 def baseline_document(baseline: Baseline) -> dict[str, Any]:
-    """The document of a baseline: what `baseline_to_json` writes."""
-    return {
+    """The document of a baseline: what `baseline_to_json` writes. A baseline without a calibration has the document that it had
+    before there were any, and so the same fingerprint."""
+    document: dict[str, Any] = {
         "model": baseline.model,
         "version": baseline.version,
         "rows": baseline.rows,
@@ -209,6 +231,9 @@ def baseline_document(baseline: Baseline) -> dict[str, Any]:
         "performance": _performance_document(baseline.performance),
         "lineage": dataclasses.asdict(baseline.lineage),
     }
+    if baseline.calibration is not None:
+        document["calibration"] = _calibration_document(baseline.calibration)
+    return document
 
 
 def baseline_to_json(baseline: Baseline) -> str:
@@ -230,7 +255,9 @@ def parse_baseline(document: Mapping[str, object]) -> Baseline:
     except pydantic.ValidationError as error:
         raise InvalidSpec(tuple(_pydantic_problems(error))) from None
     columns = tuple(_reference(column) for column in parsed.columns)
+    calibration = _calibration(parsed.calibration)
     problems = tuple(problem for column in columns for problem in _reference_problems(column))
+    problems += tuple(_calibration_problems(calibration, columns))
     if problems:
         raise InvalidSpec(problems)
     return Baseline(
@@ -241,6 +268,7 @@ def parse_baseline(document: Mapping[str, object]) -> Baseline:
         segments=parsed.segments,
         performance=_performance(parsed.performance),
         lineage=parsed.lineage,
+        calibration=calibration,
     )
 
 
@@ -295,6 +323,60 @@ def _performance(document: _PerformanceDocument | None) -> Performance | None:
     if document is None:
         return None
     return Performance(document.metric, _from_number(document.value), document.n)
+
+
+def _calibration_document(calibration: Calibration) -> dict[str, Any]:
+    """Counts bin by bin, each bin's matrix row by row; float sums as numbers, which they always are."""
+    match calibration:
+        case LabelCounts():
+            return {"kind": "labels", "column": calibration.column, "counts": calibration.counts.tolist()}
+        case ErrorSums():
+            return {
+                "kind": "errors",
+                "column": calibration.column,
+                "rows": calibration.rows.tolist(),
+                "absolute": calibration.absolute.tolist(),
+                "squared": calibration.squared.tolist(),
+                "fourth": calibration.fourth.tolist(),
+            }
+
+
+def _calibration(document: _LabelCountsDocument | _ErrorSumsDocument | None) -> Calibration | None:
+    if document is None:
+        return None
+    if isinstance(document, _LabelCountsDocument):
+        sizes = {len(row) for matrix in document.counts for row in matrix} | {len(m) for m in document.counts}
+        if len(sizes) != 1:
+            raise InvalidSpec(("calibration.counts: every bin needs a square matrix of one size",))
+        return LabelCounts(document.column, np.array(document.counts, dtype=np.int64))
+    sums = (document.absolute, document.squared, document.fourth)
+    if {len(part) for part in sums} != {len(document.rows)}:
+        raise InvalidSpec(("calibration: rows, absolute, squared and fourth need one entry for each bin",))
+    return ErrorSums(
+        document.column,
+        np.array(document.rows, dtype=np.int64),
+        *(np.array(part, dtype=np.float64) for part in sums),
+    )
+
+
+def _calibration_problems(calibration: Calibration | None, columns: tuple[Reference, ...]) -> Iterator[str]:
+    if calibration is None:
+        return
+    reference = next((column for column in columns if column.name == calibration.column), None)
+    if not isinstance(reference, NumericReference):
+        yield f"calibration.column: {calibration.column!r} is no numeric column of the baseline"
+        return
+    match calibration:
+        case LabelCounts():
+            parts: list[Floats | Ints] = [calibration.counts]
+        case ErrorSums():
+            parts = [calibration.rows, calibration.absolute, calibration.squared, calibration.fourth]
+    if len(parts[0]) != len(reference.edges):
+        yield f"calibration: expected {len(reference.edges)} bins, got {len(parts[0])}"
+    if any((part < 0).any() or not np.isfinite(part).all() for part in parts):
+        yield "calibration: a count or sum is negative or not finite"
+    elif not parts[0].any():
+        yield "calibration: has no rows"
 
 
 def _reference_problems(reference: Reference) -> Iterator[str]:

@@ -45,6 +45,30 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """Labelled rows by bin of the numeric column `column` (the score), label and prediction: int64[B+1, K, K], the bins as
+    distances compare them, the last one for missing scores."""
+
+    column: str
+    counts: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSums:
+    """By bin of the numeric column `column` (the prediction): labelled rows, int64[B+1], and their sums of |e|, e^2 and e^4,
+    float64[B+1], e = prediction - label."""
+
+    column: str
+    rows: Ints
+    absolute: Floats
+    squared: Floats
+    fourth: Floats
+
+
+Calibration = LabelCounts | ErrorSums
+
+
+@dataclass(frozen=True, slots=True)
 class Lineage:
     """Where a baseline comes from. Windows that begin before `end_ms` are in-sample: reported, never alarming."""
 
@@ -58,7 +82,8 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """`segments` holds, for each segment column, the values that get a slice of their own."""
+    """`segments` holds, for each segment column, the values that get a slice of their own; `calibration` what performance
+    without labels is estimated from, None where the reference rows had no labels or no scores."""
 
     model: str
     version: str
@@ -67,3 +92,4 @@ class Baseline:
     segments: tuple[tuple[str, tuple[str, ...]], ...]
     performance: Performance | None
     lineage: Lineage
+    calibration: Calibration | None = None

@@ -14,6 +14,7 @@ from driftsonde.core.baseline import (
     Performance,
     Reference,
 )
+from driftsonde.core.baseline_calibration import calibrate
 from driftsonde.core.events import (
     MISSING_CODE,
     CategoricalColumn,
@@ -82,6 +83,7 @@ def build_baseline(
             provisional=provisional,
             code_revision=code_revision,
         ),
+        calibration=calibrate(spec, empty, rows.columns, rows.labels),
     )
     return replace(baseline, columns=_counted(baseline, rows))
 

@@ -10,12 +10,14 @@ from driftsonde.core.events import CategoricalColumn, Column, Floats, NumericCol
 from driftsonde.core.grouping import Slicing, slicing_of
 from driftsonde.core.inputs import InputsLayout, layout_of
 from driftsonde.core.outcomes import OutcomesLayout, classes_of, layout_for
+from driftsonde.core.protected import ProtectedColumn, protected_columns, slice_protected
 from driftsonde.core.spec import ModelSpec, Task
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`baseline_id` is the baseline's fingerprint, "" without one; `policy_id` the policy's."""
+    """`baseline_id` is the baseline's fingerprint, "" without one; `policy_id` the policy's. `protected`: the columns whose
+    groups are compared, all of them sliced."""
 
     spec: ModelSpec
     baseline: Baseline | None
@@ -24,10 +26,12 @@ class Plan:
     inputs: InputsLayout
     outcomes: OutcomesLayout
     slicing: Slicing
+    protected: tuple[ProtectedColumn, ...]
 
 
 def plan_for(spec: ModelSpec, baseline: Baseline | None, baseline_id: str, policy_id: str) -> Plan:
     """Derive everything once for a version."""
+    slicing = slice_protected(slicing_of(spec, baseline), baseline)
     return Plan(
         spec,
         baseline,
@@ -35,7 +39,8 @@ def plan_for(spec: ModelSpec, baseline: Baseline | None, baseline_id: str, polic
         policy_id,
         layout_of(baseline),
         layout_for(spec),
-        slicing_of(spec, baseline),
+        slicing,
+        protected_columns(slicing, baseline),
     )
 
 

@@ -6,6 +6,7 @@ take sketches → fold finished chunks → close windows in the order of event t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from driftsonde.core.canaries import COMPARED, support
@@ -23,39 +24,14 @@ from driftsonde.core.judging import (
 from driftsonde.core.plan import Plan
 from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
-from driftsonde.core.verdict import (
-    ColumnCounts,
-    Metric,
-    OutcomeCounts,
-    columns_of,
-    inputs_count,
-    judge_inputs,
-    judge_outcomes,
-    late_changes,
-    outcome_counts_of,
-    outcome_totals,
-    outcomes_count,
-)
+from driftsonde.core.verdict import inputs_count, late_changes, outcome_totals, outcomes_count
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
+from driftsonde.judge.reports import WindowReport, by_group, group_segments, report_inputs, report_outcomes
 
 # What acknowledges one message of the sketches topic; the pipeline only hands it back.
 R = TypeVar("R")
 
 Plans = Callable[[str, str], Plan | None]
-
-
-@dataclass(frozen=True, slots=True)
-class WindowReport:
-    """The rows of one window for the store: its counts and metrics, as known now or as judged. A report is either of
-    the inputs (`columns`) or of the outcomes."""
-
-    key: WindowKey
-    window_end_ms: int
-    baseline: str
-    columns: tuple[ColumnCounts, ...]
-    metrics: tuple[Metric, ...]
-    revision: int
-    outcomes: OutcomeCounts | None = None
 
 
 @dataclass(slots=True)
@@ -106,13 +82,27 @@ class JudgePipeline(Generic[R]):
         """Start from what the store has: the model's state and every window not yet judged."""
         self.models[model] = _Model(state, {window.key: window for window in windows})
 
-    def needs(self, sketch: ChunkSketch) -> WindowKey | None:
-        """The window that has to be loaded from the store before the sketch can be taken."""
+    def needs(self, sketch: ChunkSketch) -> tuple[WindowKey, ...]:
+        """The windows that have to be loaded from the store before the sketch can be taken: its own and, since fairness is
+        between groups, with the whole model or a group of a protected column those of all groups."""
         key, _ = split_key(sketch.key)
         model = self.models[key.model]
         # Windows not yet judged were loaded with the model and are never forgotten: one that isn't here is new.
-        is_known = key in model.windows or key.window_start_ms >= model.state.settled_until_ms
-        return None if is_known else key
+        if key.window_start_ms >= model.state.settled_until_ms:
+            return ()
+        return tuple(wanted for wanted in self._compared_with(key) if wanted not in model.windows)
+
+    def _compared_with(self, key: WindowKey) -> tuple[WindowKey, ...]:
+        """The window, and those whose numbers are told together with its own."""
+        groups = self._groups(key)
+        if not groups or key.segment not in (WHOLE, *groups):
+            return (key,)
+        return (key, *(replace(key, segment=other) for other in (WHOLE, *groups) if other != key.segment))
+
+    def _groups(self, key: WindowKey) -> tuple[str, ...]:
+        """The segments of the version's protected groups."""
+        plan = self.plans(key.model, key.version)
+        return group_segments(plan) if plan else ()
 
     def load_window(self, key: WindowKey, window: Window | None) -> None:
         """Add one window: as stored, or a new one."""
@@ -135,6 +125,10 @@ class JudgePipeline(Generic[R]):
         model.changed.add((key, part.kind))
         if part.kind is Kind.INPUTS:
             model.changed.add((key, Kind.OUTCOMES))  # the share of labelled rows has changed with the rows
+        elif key.segment != WHOLE and key.segment in self._groups(key):
+            whole = replace(key, segment=WHOLE)
+            if whole in model.windows:
+                model.changed.add((whole, Kind.OUTCOMES))  # the whole model's report compares the groups
 
     def observe(self, progress: Progress) -> None:
         """Note how far a source has come; what it had said before from further on stays."""
@@ -235,7 +229,7 @@ class JudgePipeline(Generic[R]):
         for window, plan in windows:
             sketch = window.total(_inputs(window, plan, late=False))
             if sketch is not None:
-                report = _report_inputs(window, plan, sketch, revision=0)
+                report = report_inputs(window, plan, sketch, revision=0)
                 out.as_judged.append(report)
                 if inputs_count(plan, sketch, window.key.window_start_ms, window.key.segment):
                     judged.append(JudgedWindow(window.key, plan, report.metrics))
@@ -245,12 +239,14 @@ class JudgePipeline(Generic[R]):
     def _judge_outcomes(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
         judged: list[JudgedWindow] = []
         arms: dict[WindowKey, Arm] = {}
+        sketches = {window.key: window.total(_outcomes(window, plan, late=False)) for window, plan in windows}
         for window, plan in windows:
-            sketch = window.total(_outcomes(window, plan, late=False))
+            sketch = sketches[window.key]
             arms[window.key] = Arm(*outcome_totals(plan, sketch))
             if sketch is not None:
                 rows = window.total(_inputs(window, plan, late=False))
-                report = _report_outcomes(window, plan, sketch, rows, revision=0)
+                groups = by_group(plan, window.key, sketches.get)
+                report = report_outcomes(window, plan, sketch, rows, groups, revision=0)
                 out.as_judged.append(report)
                 if outcomes_count(plan, sketch, window.key.window_start_ms):
                     judged.append(JudgedWindow(window.key, plan, report.metrics))
@@ -279,13 +275,14 @@ class JudgePipeline(Generic[R]):
                 late = window.total(_inputs(window, plan, late=True))
                 if sketch is not None:
                     revision = int(late.counts[0]) if late else 0
-                    out.reports.append(_report_inputs(window, plan, sketch, revision))
+                    out.reports.append(report_inputs(window, plan, sketch, revision))
             else:
                 sketch = window.total(_outcomes(window, plan))
                 revision = late_changes(window.total(_outcomes(window, plan, late=True)))
                 if sketch is not None:
                     rows = window.total(_inputs(window, plan))
-                    out.reports.append(_report_outcomes(window, plan, sketch, rows, revision))
+                    groups = by_group(plan, key, partial(_outcomes_now, model, plan))
+                    out.reports.append(report_outcomes(window, plan, sketch, rows, groups, revision))
 
     def _forget(self, model: _Model) -> None:
         """Drop the oldest judged windows beyond the bound; a late row brings one back from the store."""
@@ -322,33 +319,10 @@ def _outcomes(window: Window, plan: Plan, late: bool | None = None) -> Iterator[
             yield part
 
 
-def _report_inputs(window: Window, plan: Plan, sketch: Sketch, revision: int) -> WindowReport:
-    return WindowReport(
-        window.key,
-        window.key.window_start_ms + plan.spec.window_ms,
-        plan.baseline_id,
-        tuple(columns_of(plan, sketch)),
-        (
-            Metric("", "rows", int(sketch.counts[0]), float(sketch.counts[0])),
-            *judge_inputs(plan, sketch, window.key.window_start_ms, window.key.segment),
-        ),
-        revision,
-    )
-
-
-def _report_outcomes(
-    window: Window, plan: Plan, sketch: Sketch, inputs: Sketch | None, revision: int
-) -> WindowReport:
-    rows = int(inputs.counts[0]) if inputs else 0
-    return WindowReport(
-        window.key,
-        window.key.window_start_ms + plan.spec.window_ms,
-        plan.baseline_id,
-        (),
-        tuple(judge_outcomes(plan, sketch, window.key.window_start_ms, rows)),
-        revision,
-        outcome_counts_of(plan, sketch),
-    )
+def _outcomes_now(model: _Model, plan: Plan, key: WindowKey) -> Sketch | None:
+    """The outcomes of one of the model's windows as known now."""
+    window = model.windows.get(key)
+    return window.total(_outcomes(window, plan)) if window else None
 
 
 def _champion(arms: Mapping[WindowKey, Arm]) -> Arm:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from driftsonde.core.baseline import CategoricalReference, NumericReference
 from driftsonde.core.verdict import ColumnCounts, Metric
-from driftsonde.judge.pipeline import WindowReport
+from driftsonde.judge.reports import WindowReport
 
 _TIME = pa.timestamp("ms", tz="UTC")
 

@@ -14,7 +14,7 @@ from driftsonde.core.events import Variant
 from driftsonde.core.judging import Arm, Comparison, EpisodeKey, ModelState
 from driftsonde.core.signals import Rule
 from driftsonde.core.window import Window, WindowKey
-from driftsonde.judge.pipeline import WindowReport
+from driftsonde.judge.reports import WindowReport
 from driftsonde.judge.rows import MODEL_STATES_SCHEMA, STATES_SCHEMA, metric_rows, outcome_rows, window_rows
 
 STATE_VERSION = 1

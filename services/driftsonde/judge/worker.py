@@ -21,8 +21,9 @@ from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progres
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
-from driftsonde.judge.pipeline import JudgePipeline, Settlement, WindowReport
+from driftsonde.judge.pipeline import JudgePipeline, Settlement
 from driftsonde.judge.provisional import make_provisional
+from driftsonde.judge.reports import WindowReport
 from driftsonde.judge.shapes import misfit
 from driftsonde.judge.storage import JudgeStorage
 
@@ -195,11 +196,9 @@ class JudgeWorker:
         if plan is not None and (problem := misfit(plan, sketch)):
             await self._reject(incoming, Failure("check", "invalid", problem))
             return
-        needed = pipeline.needs(sketch)
-        if needed is not None:
-            pipeline.load_window(
-                needed, await self.patience.until_done(lambda: self.storage.read_window(needed))
-            )
+        for needed in pipeline.needs(sketch):
+            read = partial(self.storage.read_window, needed)
+            pipeline.load_window(needed, await self.patience.until_done(read))
         partition.open[incoming.offset] = incoming
         pipeline.take(sketch, incoming.offset)
 

@@ -1,0 +1,52 @@
+"""Numbers about all columns of a window at once: which have become constant, and how the importance of features moves."""
+
+import math
+from collections.abc import Sequence
+
+from driftsonde.core.baseline import CategoricalReference, NumericReference
+from driftsonde.core.events import Role
+from driftsonde.core.statistics.attribution import ranking_ndcg, root_mean_square
+from driftsonde.core.statistics.quality import is_constant, is_constant_category
+from driftsonde.core.verdict import ColumnCounts, Metric
+
+
+def judge_columns(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
+    """`constant_columns`: how many columns have one value in the whole window that had more in the baseline (the store's
+    `windows` has each one's extremes and counts). With logged attributions also `attribution_ndcg`, and for each of
+    their columns `importance_ratio`."""
+    if not columns or not rows:
+        return []
+    frozen = sum(_has_become_constant(column) for column in columns)
+    return [Metric("", "constant_columns", len(columns), float(frozen)), *_attributions(columns, rows)]
+
+
+def _has_become_constant(column: ColumnCounts) -> bool:
+    reference = column.reference
+    if isinstance(reference, CategoricalReference):
+        return is_constant_category(column.counts[:-1]) and not is_constant_category(reference.counts[:-1])
+    known, was_known = int(column.counts[:-1].sum()), int(reference.counts[:-1].sum())
+    return is_constant(known, column.minimum, column.maximum) and not is_constant(
+        was_known, reference.minimum, reference.maximum
+    )
+
+
+def _attributions(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
+    """The importance of a feature is the root mean square of its attributions: exact from the sums that every sketch has."""
+    metrics: list[Metric] = []
+    before: list[float] = []
+    after: list[float] = []
+    for column in columns:
+        reference = column.reference
+        if not isinstance(reference, NumericReference) or reference.role is not Role.ATTRIBUTION:
+            continue
+        was = root_mean_square(reference.total_squares, int(reference.counts[:-1].sum()))
+        known = int(column.counts[:-1].sum())
+        now = root_mean_square(column.total_squares, known)
+        if not math.isfinite(was) or not math.isfinite(now):
+            continue
+        before.append(was)
+        after.append(now)
+        metrics.append(Metric(reference.name, "importance_ratio", known, now / was if was else math.nan))
+    if any(before) and any(after):
+        metrics.append(Metric("", "attribution_ndcg", rows, ranking_ndcg(before, after)))
+    return metrics
