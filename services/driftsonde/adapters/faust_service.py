@@ -9,20 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
+from driftsonde import __version__
+from driftsonde.adapters.avro import Codec, RecordType
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.dead_letters import DeadLetters
 from driftsonde.adapters.faust_app import Assignment, Positions, create_app, feed, run_worker
 from driftsonde.adapters.inbox import Inbox
+from driftsonde.adapters.kafka import CompactedReader, producer_config
 from driftsonde.adapters.lag import INTERVAL_S, LagMeter
-from driftsonde.adapters.metrics import Metrics
+from driftsonde.adapters.metrics import Metrics, create_metrics
+from driftsonde.adapters.patience import Patience
+from driftsonde.adapters.plans import PlanBook
+from driftsonde.adapters.publisher import Publisher
+from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.service import Conditions, HealthServer, announce_ready
 from driftsonde.adapters.settings import Settings
-from driftsonde.adapters.topics import Topic
+from driftsonde.adapters.topics import MODELS, Topic
+from driftsonde.adapters.wire_models import MODEL_RECORD
 
 _log = logging.getLogger(__name__)
 _ASSIGNMENT = "assignment"
+
+# Raw messages held between the consumer and the loop.
+_INBOX_BYTES = 64 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -52,6 +65,39 @@ class Instruments:
     registry: CollectorRegistry
     metrics: Metrics
     ready: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a Faust service is made of."""
+
+    codec: Codec
+    store: Store
+    plans: PlanBook
+    publisher: Publisher
+    dead_letters: DeadLetters
+    patience: Patience
+    inbox: Inbox
+    instruments: Instruments
+
+
+def parts_of(service: str, settings: Settings, types: Iterable[RecordType]) -> Parts:
+    """The parts of a service that reads and writes these types of events; they connect when they are used."""
+    registry = CollectorRegistry()
+    metrics = create_metrics(registry, service, __version__)
+    ready = Conditions()
+    schema_registry = ConfluentRegistry(settings.registry.url) if settings.registry.url else None
+    codec = Codec((*types, MODEL_RECORD), schema_registry)
+    return Parts(
+        codec=codec,
+        store=Store(settings.clickhouse),
+        plans=PlanBook(CompactedReader(settings.kafka, MODELS), codec),
+        publisher=Publisher(Producer(producer_config(settings.kafka))),
+        dead_letters=DeadLetters(Producer(producer_config(settings.kafka)), service),
+        patience=Patience(ready, metrics),
+        inbox=Inbox(_INBOX_BYTES),
+        instruments=Instruments(registry, metrics, ready),
+    )
 
 
 def serve(

@@ -1,49 +1,26 @@
 """The judge as a process."""
 
-from confluent_kafka import Producer
-from prometheus_client import CollectorRegistry
-
-from driftsonde import __version__
-from driftsonde.adapters.avro import Codec
-from driftsonde.adapters.clickhouse import Store
-from driftsonde.adapters.dead_letters import DeadLetters
-from driftsonde.adapters.faust_service import Instruments, serve
-from driftsonde.adapters.inbox import Inbox
-from driftsonde.adapters.kafka import CompactedReader, producer_config
-from driftsonde.adapters.metrics import create_metrics
-from driftsonde.adapters.patience import Patience
-from driftsonde.adapters.plans import PlanBook
-from driftsonde.adapters.publisher import Publisher
-from driftsonde.adapters.schema_registry import ConfluentRegistry
-from driftsonde.adapters.service import Conditions
+from driftsonde.adapters.faust_service import parts_of, serve
 from driftsonde.adapters.settings import Settings
-from driftsonde.adapters.topics import MODELS, SKETCHES
+from driftsonde.adapters.topics import SKETCHES
 from driftsonde.adapters.wire_control import CONTROL_TYPES
-from driftsonde.adapters.wire_models import MODEL_RECORD
 from driftsonde.adapters.wire_sketches import SKETCH_TYPES
 from driftsonde.judge.storage import JudgeStorage
 from driftsonde.judge.worker import SERVICE, JudgeWorker
 
-# Raw messages held between the consumer and the loop.
-INBOX_BYTES = 64 * 1024 * 1024
-
 
 def run(settings: Settings) -> None:
     """Connect the parts and run until SIGTERM."""
-    registry = CollectorRegistry()
-    schema_registry = ConfluentRegistry(settings.registry.url) if settings.registry.url else None
-    codec = Codec((*SKETCH_TYPES, *CONTROL_TYPES, MODEL_RECORD), schema_registry)
-    metrics = create_metrics(registry, SERVICE, __version__)
-    ready = Conditions()
+    parts = parts_of(SERVICE, settings, (*SKETCH_TYPES, *CONTROL_TYPES))
     worker = JudgeWorker(
         settings=settings.judge,
-        storage=JudgeStorage(Store(settings.clickhouse), codec),
-        plans=PlanBook(CompactedReader(settings.kafka, MODELS), codec),
-        codec=codec,
-        publisher=Publisher(Producer(producer_config(settings.kafka))),
-        dead_letters=DeadLetters(Producer(producer_config(settings.kafka)), SERVICE),
-        metrics=metrics,
-        patience=Patience(ready, metrics),
-        inbox=Inbox(INBOX_BYTES),
+        storage=JudgeStorage(parts.store, parts.codec),
+        plans=parts.plans,
+        codec=parts.codec,
+        publisher=parts.publisher,
+        dead_letters=parts.dead_letters,
+        metrics=parts.instruments.metrics,
+        patience=parts.patience,
+        inbox=parts.inbox,
     )
-    serve(SERVICE, settings, worker, (SKETCHES,), Instruments(registry, metrics, ready))
+    serve(SERVICE, settings, worker, (SKETCHES,), parts.instruments)
