@@ -16,6 +16,10 @@ JSON_PATCH = "application/json-patch+json"
 FORBIDDEN, NOT_FOUND, EXISTS, INVALID = 403, 404, 409, 422
 
 
+class Unfit(ValueError):
+    """An object in the cluster can't be brought to what is wanted; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kubernetes:
     url: str = API_URL
