@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from driftsonde.core.baseline import CategoricalReference, NumericReference
+import numpy as np
+
+from driftsonde.core.baseline import NumericReference
 from driftsonde.core.events import Role
 from driftsonde.core.statistics.attribution import ranking_ndcg, root_mean_square
 from driftsonde.core.statistics.quality import is_constant, is_constant_category
@@ -21,13 +23,15 @@ def judge_columns(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
 
 
 def _has_become_constant(column: ColumnCounts) -> bool:
+    """The first test of each kind is the quick one that almost every column fails."""
     reference = column.reference
-    if isinstance(reference, CategoricalReference):
-        return is_constant_category(column.counts[:-1]) and not is_constant_category(reference.counts[:-1])
-    known, was_known = int(column.counts[:-1].sum()), int(reference.counts[:-1].sum())
-    return is_constant(known, column.minimum, column.maximum) and not is_constant(
-        was_known, reference.minimum, reference.maximum
-    )
+    if isinstance(reference, NumericReference):
+        if column.minimum != column.maximum or reference.minimum == reference.maximum:
+            return False
+        return is_constant(int(column.counts[:-1].sum()), column.minimum, column.maximum)
+    if np.count_nonzero(column.counts[:-1]) != 1:
+        return False
+    return is_constant_category(column.counts[:-1]) and not is_constant_category(reference.counts[:-1])
 
 
 def _attributions(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
