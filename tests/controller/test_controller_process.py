@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
 from control_examples import CANARY_SPLIT, canary_rollback, signal
 from driftsonde.adapters import topics
@@ -22,7 +22,7 @@ from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.kafka import ensure_topics, producer_config
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.wire_control import CONTROL_TYPES
-from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record
+from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record, version_record
 from driftsonde.controller.journal import read_whole
 from driftsonde.core.control.canonical import to_plain
 from driftsonde.core.control.decisions import Decision
@@ -279,6 +279,38 @@ def test_a_dead_webhook_holds_up_neither_rollback_nor_consumption(
     assert process.get("/v1/incidents?limit=1000")["total"] == 201
     assert process.terminate() == 0
     release.set()
+
+
+def test_a_rollback_reaches_the_serving_layers_within_a_second(
+    broker: Broker, start: Callable[[], Process]
+) -> None:
+    process = start()
+    alone = {"split": [{"version": "1", "variant": "champion", "weight": 1.0}]}
+    process.wait_until(
+        "a champion is set", lambda: process.client.put("/v1/traffic/fraud", json=alone).is_success
+    )
+    register(broker.producer, CODEC, {}, [version_record("fraud", "2", None)])
+    process.wait_until(
+        "the rollout begins",
+        lambda: process.client.post("/v1/rollouts", json={"model": "fraud", "version": "2"}).is_success,
+    )
+    assert process.client.post("/v1/rollouts/fraud/advance", json={}).json()["at"] == "canary at 5 %"
+    consumer = Consumer(broker.settings.librdkafka() | {"group.id": "serving"})
+    consumer.assign([TopicPartition(topics.TRAFFIC.name, partition, OFFSET_END) for partition in range(4)])
+    assert consumer.poll(1.0) is None
+    started_s = time.monotonic()
+    broker.publish(canary_rollback(hour=3), canary_rollback(hour=3))
+    message = consumer.poll(10.0)
+    elapsed_s = time.monotonic() - started_s
+    assert message is not None
+    traffic = CODEC.decode(message.value() or b"")
+    assert isinstance(traffic, Traffic)
+    assert traffic.split == (Share("1", Variant.CHAMPION, 1.0),)
+    assert elapsed_s < 1.0
+    assert consumer.poll(1.0) is None  # once
+    consumer.close()
+    assert process.get("/v1/rollouts/fraud")["status"] == "rolled-back"
+    assert process.terminate() == 0
 
 
 @pytest.mark.parametrize(
