@@ -39,7 +39,7 @@ def fold_numbers(
     placed: Sequence[tuple[NumericReference, int]], first: int, rows: MessageRows, totals: Totals
 ) -> None:
     """Fold columns, each with the offset of its bins; they are the numeric columns from number `first` on."""
-    values = _values([reference.name for reference, _ in placed], rows)[:, rows.order.rows]
+    values = rows.order.arrange(_values([reference.name for reference, _ in placed], rows))
     _count(placed, bin_values([reference for reference, _ in placed], values), rows.order, totals)
     columns = slice(first, first + len(placed))
     # The square of an absurd value is infinite, and so is the sum; infinite sums of both signs give NaN.
@@ -58,20 +58,24 @@ def _values(names: Sequence[str], rows: MessageRows) -> Floats:
 
 
 def _add_moments(values: Floats, columns: slice, order: Order, totals: Totals) -> None:
-    """Sums, squares and extremes of the finite values."""
-    plain = low = high = values
+    """Sums, squares and extremes of the finite values; `values` are overwritten."""
+    lows, highs = order.reduce(np.minimum, values), order.reduce(np.maximum, values)
     sums = order.add_segments(values)
-    if not np.isfinite(sums).all():
-        finite = np.isfinite(values)
-        plain, low, high = (np.where(finite, values, other) for other in (0.0, np.inf, -np.inf))
-        sums = order.add_segments(plain)
-    squares = order.add_segments(plain * plain)
+    odd = ~np.isfinite(sums).all(axis=1)
+    if odd.any():
+        some = values[odd]
+        finite = np.isfinite(some)
+        lows[odd] = order.reduce(np.minimum, np.where(finite, some, np.inf))
+        highs[odd] = order.reduce(np.maximum, np.where(finite, some, -np.inf))
+        values[odd] = known = np.where(finite, some, 0.0)
+        sums[odd] = order.add_segments(known)
+    squares = order.add_segments(np.multiply(values, values, out=values))
     for place, segments in enumerate((sums, squares)):
         so_far = totals.sums[:, 2 * columns.start + place : 2 * columns.stop : 2]
         so_far[:] = order.accumulate(so_far.T, segments).T
     # + 0.0 turns -0.0 into 0.0: which of them is the smaller would depend on which came first.
-    totals.lows[:, columns] = order.reduce(np.minimum, low).T + 0.0
-    totals.highs[:, columns] = order.reduce(np.maximum, high).T + 0.0
+    totals.lows[:, columns] = lows.T + 0.0
+    totals.highs[:, columns] = highs.T + 0.0
 
 
 def fold_categories(
@@ -92,7 +96,7 @@ def fold_categories(
                 parts.append(np.full(length, MISSING_CODE, dtype=np.int32))
     entries = np.repeat(starts, rows.lengths, axis=1)
     entries += np.concatenate(parts).reshape(entries.shape)
-    _count(placed, table.bins_of(entries)[:, rows.order.rows], rows.order, totals)
+    _count(placed, rows.order.arrange(table.bins_of(entries)), rows.order, totals)
     if table.unseen:
         _count_unseen(table.unseen, entries, rows.strata, totals.unseen)
 

@@ -18,7 +18,7 @@ from driftsonde.core.sketch import Sketch, merge_unseen
 from driftsonde.core.strata import Strata, order_rows
 
 # Columns are folded some at a time: few enough values to stay in the cache, enough to be worth the calls.
-_TILE_VALUES = 1 << 17
+_TILE_VALUES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,12 +4,14 @@ strata are then added up to groups.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from driftsonde.core.events import Floats, Ints
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 # The values of a small type are sorted by counting.
 _SMALL = np.iinfo(np.uint16).max + 1
@@ -69,6 +71,10 @@ class Order:
     target: Ints
     gathered: Ints
     group_first: Ints
+
+    def arrange(self, values: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
+        """Values of [columns, rows] in this order, each column in one piece of memory, which an index does not see to."""
+        return np.take(values, self.rows, axis=1)
 
     def add_strata(self, table: Ints) -> Ints:
         """What int64[strata, n] comes to in groups, int64[groups, n]."""
