@@ -17,7 +17,7 @@ from driftsonde.adapters.publisher import Publisher
 from driftsonde.adapters.settings import JudgeSettings
 from driftsonde.adapters.topics import LABELS, MODELS, PREDICTIONS, SIGNALS, SKETCHES
 from driftsonde.adapters.wire_models import version_record
-from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, Source
+from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
@@ -65,6 +65,7 @@ class JudgeWorker:
     partitions: dict[int, _Partition] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _due_s: dict[str, float] = field(default_factory=dict)
+    _is_fresh: bool = False
 
     async def start_positions(self, assigned: frozenset[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         """After a rebalance: start every partition from the store, so that what another worker did is known."""
@@ -110,6 +111,7 @@ class JudgeWorker:
 
     async def _round(self) -> bool:
         messages = self.inbox.drain()
+        self._is_fresh = False
         for incoming in messages:
             partition = self.partitions.get(incoming.partition)
             if partition is not None and incoming.offset >= partition.next_offset:
@@ -122,10 +124,13 @@ class JudgeWorker:
             self._measure()
         return bool(messages)
 
-    async def _refresh(self) -> None:
+    async def _refresh_plans(self) -> None:
         if await self.patience.until_done(self.plans.refresh):
             for number in self.partitions:
                 await self._load_models(number)
+
+    async def _refresh(self) -> None:
+        await self._refresh_plans()
         if self._due("provisional", _PROVISIONAL_S):
             for partition in self.partitions.values():
                 await self._give_baselines(partition.pipeline)
@@ -189,8 +194,10 @@ class JudgeWorker:
             problem = f"model {sketch.key.model!r} belongs on partition {self._home(sketch.key.model)}"
             await self._reject(incoming, Failure("check", "wrong-partition", problem))
             return
+        if not self._is_known(sketch.key) and not self._is_fresh:
+            await self._refresh_plans()
+            self._is_fresh = True
         if sketch.key.model not in pipeline.models:
-            await self.patience.until_done(self.plans.refresh)
             await self._load_model(pipeline, sketch.key.model)
         plan = self.plans.plan(sketch.key.model, sketch.key.version)
         if plan is not None and (problem := misfit(plan, sketch)):
@@ -201,6 +208,12 @@ class JudgeWorker:
             pipeline.load_window(needed, await self.patience.until_done(read))
         partition.open[incoming.offset] = incoming
         pipeline.take(sketch, incoming.offset)
+
+    def _is_known(self, key: SketchKey) -> bool:
+        """Whether the plan is the one that the sketch was made with: if not, there may be a newer one. One look in a round
+        is enough to see what the sketcher had seen before it sent the sketch."""
+        plan = self.plans.plan(key.model, key.version)
+        return plan is not None and (key.kind is Kind.OUTCOMES or key.layout == plan.baseline_id)
 
     async def _reject(self, incoming: Incoming, failure: Failure) -> None:
         source = SourceMessage(
