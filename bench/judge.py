@@ -31,8 +31,8 @@ def measure(scale: Scale, recorder: Recorder) -> None:
     plan = plan_of(workload)
     sketch = sketch_of(workload, plan)
     rounds = scale.pick(3, 9)
-    settled = [settle_once(plan, sketch) for _ in range(rounds)]
-    settlement = settled[0][0]
+    best_s = min(settle_once(plan, sketch)[1] for _ in range(rounds))
+    settlement, _ = settle_once(plan, sketch)
     common = {
         "rows": _ROWS * len(SEGMENTS),
         "columns": _COLUMNS,
@@ -41,7 +41,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
     }
     recorder.add(
         "close, compute and hold against the rules",
-        min(taken_s for _, taken_s in settled) * 1_000,
+        best_s * 1_000,
         "ms",
         target=Target(50.0, at_least=False),
         **common,

@@ -70,34 +70,28 @@ def outcome_counts_of(plan: Plan, sketch: Sketch) -> OutcomeCounts:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnCounts:
-    """The counts of one column of one window, beside its reference: int64 of the same length."""
+class ColumnCounts(NamedTuple):
+    """The counts of one column of one window, beside its reference: int64 of the same length. The moments of a
+    categorical column are NaN."""
 
     reference: Reference
     counts: Ints
-    total: float
-    total_squares: float
-    minimum: float
-    maximum: float
+    total: float = NAN
+    total_squares: float = NAN
+    minimum: float = NAN
+    maximum: float = NAN
 
 
 def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
     """Take a sketch of inputs apart by column."""
-    columns: list[ColumnCounts] = []
-    numeric = 0
-    for reference, offset in zip(plan.inputs.references, plan.inputs.offsets, strict=True):
-        counts = sketch.counts[offset : offset + len(reference.counts)]
-        if isinstance(reference, NumericReference):
-            total, squares = sketch.sums[2 * numeric : 2 * numeric + 2]
-            low, high = sketch.lows[numeric], sketch.highs[numeric]
-            columns.append(
-                ColumnCounts(reference, counts, float(total), float(squares), float(low), float(high))
-            )
-            numeric += 1
-        else:
-            columns.append(ColumnCounts(reference, counts, NAN, NAN, NAN, NAN))
-    return columns
+    layout = plan.inputs
+    counts = np.split(sketch.counts, layout.offsets)[1:]
+    sums = sketch.sums.reshape(-1, 2).T.tolist()
+    moments = zip(*sums, sketch.lows.tolist(), sketch.highs.tolist(), strict=True)
+    return [
+        ColumnCounts(reference, part, *(next(moments) if isinstance(reference, NumericReference) else ()))
+        for reference, part in zip(layout.references, counts, strict=True)
+    ]
 
 
 def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int, segment: str = WHOLE) -> list[Metric]:

@@ -33,6 +33,9 @@ R = TypeVar("R")
 
 Plans = Callable[[str, str], Plan | None]
 
+# Beyond the bound, one in so many windows is forgotten besides.
+_FORGOTTEN_AHEAD = 10
+
 
 @dataclass(slots=True)
 class Settlement(Generic[R]):
@@ -55,11 +58,23 @@ class Settlement(Generic[R]):
 
 @dataclass(slots=True)
 class _Model:
-    """A loaded model: its state and its windows in memory. `changed` are the windows with something new to report."""
+    """A loaded model: its state and its windows in memory. `changed` are the windows with something new to report,
+    `unjudged` those that may still have to be judged: few, however many are in memory."""
 
     state: ModelState
-    windows: dict[WindowKey, Window]
+    windows: dict[WindowKey, Window] = field(default_factory=dict)
     changed: set[tuple[WindowKey, Kind]] = field(default_factory=set)
+    unjudged: dict[Kind, set[WindowKey]] = field(default_factory=lambda: {kind: set() for kind in Kind})
+
+    def add(self, window: Window) -> None:
+        self.windows[window.key] = window
+        for keys in self.unjudged.values():
+            keys.add(window.key)
+
+    def drop(self, key: WindowKey) -> None:
+        del self.windows[key]
+        for keys in self.unjudged.values():
+            keys.discard(key)
 
 
 @dataclass(slots=True)
@@ -80,7 +95,9 @@ class JudgePipeline(Generic[R]):
 
     def load_model(self, model: str, state: ModelState, windows: Iterable[Window]) -> None:
         """Start from what the store has: the model's state and every window not yet judged."""
-        self.models[model] = _Model(state, {window.key: window for window in windows})
+        self.models[model] = _Model(state)
+        for window in windows:
+            self.models[model].add(window)
 
     def needs(self, sketch: ChunkSketch) -> tuple[WindowKey, ...]:
         """The windows that have to be loaded from the store before the sketch can be taken: its own and, since fairness is
@@ -106,13 +123,15 @@ class JudgePipeline(Generic[R]):
 
     def load_window(self, key: WindowKey, window: Window | None) -> None:
         """Add one window: as stored, or a new one."""
-        self.models[key.model].windows[key] = window or Window(key)
+        self.models[key.model].add(window or Window(key))
 
     def take(self, sketch: ChunkSketch, receipt: R) -> None:
         """Keep the newest state of an open chunk; what it replaces can be acknowledged."""
         key, part = split_key(sketch.key)
         model = self.models[key.model]
-        window = model.windows.setdefault(key, Window(key))
+        if key not in model.windows:
+            model.add(Window(key))
+        window = model.windows[key]
         identity = (sketch.source, sketch.chunk, sketch.key)
         position, known = self.receipts.get(identity, (-1, None))
         if sketch.chunk <= window.folded.get(sketch.source, -1) or sketch.position < position:
@@ -204,11 +223,14 @@ class JudgePipeline(Generic[R]):
         until_ms = model.state.inputs_until_ms if kind is Kind.INPUTS else model.state.outcomes_until_ms
         clock_ms = self.clock_ms(kind)
         due: dict[int, list[tuple[Window, Plan]]] = {}
-        for window in model.windows.values():
-            plan = self.plans(window.key.model, window.key.version)
-            if plan is None or window.key.window_start_ms + plan.spec.window_ms <= until_ms:
+        for key in [*model.unjudged[kind]]:
+            plan = self.plans(key.model, key.version)
+            if plan is None:
                 continue
-            end_ms = window.key.window_start_ms + plan.spec.window_ms
+            window, end_ms = model.windows[key], key.window_start_ms + plan.spec.window_ms
+            if end_ms <= until_ms:
+                model.unjudged[kind].discard(key)
+                continue
             if kind is Kind.OUTCOMES and end_ms > model.state.inputs_until_ms:
                 continue  # its rows are not complete, so its label coverage is not known
             if end_ms + _wait_ms(plan, kind) <= clock_ms:
@@ -263,7 +285,8 @@ class JudgePipeline(Generic[R]):
 
     def _restate(self, model: _Model, out: Settlement[R]) -> None:
         """Report the windows with news, late rows and labels included: inputs once their window has closed, outcomes
-        as soon as it has."""
+        as soon as it has. What was judged in this round, and has nothing late, is known now as it was judged."""
+        just_judged = {report.key: report for report in out.as_judged if report.outcomes is None}
         for key, kind in sorted(model.changed):
             window = model.windows[key]
             plan = self.plans(key.model, key.version)
@@ -273,7 +296,9 @@ class JudgePipeline(Generic[R]):
             if kind is Kind.INPUTS:
                 sketch = window.total(_inputs(window, plan))
                 late = window.total(_inputs(window, plan, late=True))
-                if sketch is not None:
+                if late is None and key in just_judged:
+                    out.reports.append(just_judged[key])
+                elif sketch is not None:
                     revision = int(late.counts[0]) if late else 0
                     out.reports.append(report_inputs(window, plan, sketch, revision))
             else:
@@ -285,17 +310,18 @@ class JudgePipeline(Generic[R]):
                     out.reports.append(report_outcomes(window, plan, sketch, rows, groups, revision))
 
     def _forget(self, model: _Model) -> None:
-        """Drop the oldest judged windows beyond the bound; a late row brings one back from the store."""
-        excess = len(model.windows) - self.windows_kept
-        if excess <= 0:
+        """Drop the oldest judged windows beyond the bound, and some more, so that it is not to be done every time; a late
+        row brings one back from the store."""
+        if len(model.windows) <= self.windows_kept:
             return
+        excess = len(model.windows) - self.windows_kept + self.windows_kept // _FORGOTTEN_AHEAD
         waiting = {key for key, _ in model.changed}
         until_ms = model.state.settled_until_ms
         for key in sorted(model.windows):
             if excess <= 0 or key.window_start_ms >= until_ms:
                 break
             if not model.windows[key].open_chunks and key not in waiting:
-                del model.windows[key]
+                model.drop(key)
                 excess -= 1
 
 
