@@ -12,7 +12,7 @@ import driftsonde.core
 CORE = Path(driftsonde.core.__path__[0])
 COMPUTES = {
     "bisect", "collections", "dataclasses", "datetime", "enum", "hashlib", "heapq", "itertools", "json", "math", "operator", "re",
-    "types", "typing",
+    "types", "typing", "zlib",
 }  # fmt: skip
 
 
