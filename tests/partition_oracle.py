@@ -168,8 +168,12 @@ def _fold_inputs(log: Log, chunk_size: int) -> dict[tuple[int, SketchKey], _Sum]
                 place = (offset // chunk_size, key)
                 terms = here.setdefault((stratum, place), {})
                 _count_row(plan, batch, row, totals.setdefault(place, _Sum()), terms)
+        parts: dict[tuple[int, SketchKey], dict[int, list[float]]] = {}
         for (_, place), terms in sorted(here.items(), key=lambda item: item[0][0]):
-            _add_sums(totals[place], {number: _run_sum(values) for number, values in terms.items()})
+            for number, values in terms.items():
+                parts.setdefault(place, {}).setdefault(number, []).append(_run_sum(values))
+        for place, sums in parts.items():
+            _add_sums(totals[place], {number: _run_sum(values) for number, values in sums.items()})
     return totals
 
 

@@ -70,9 +70,9 @@ def _add_moments(values: Floats, columns: slice, order: Order, totals: Totals) -
         values[odd] = known = np.where(finite, some, 0.0)
         sums[odd] = order.add_segments(known)
     squares = order.add_segments(np.multiply(values, values, out=values))
-    for place, segments in enumerate((sums, squares)):
-        so_far = totals.sums[:, 2 * columns.start + place : 2 * columns.stop : 2]
-        so_far[:] = order.accumulate(so_far.T, segments).T
+    so_far = totals.sums[:, 2 * columns.start : 2 * columns.stop]
+    segments = np.stack([sums, squares], axis=1).reshape(so_far.shape[1], -1)
+    so_far[:] = order.accumulate(so_far.T, segments).T
     # + 0.0 turns -0.0 into 0.0: which of them is the smaller would depend on which came first.
     totals.lows[:, columns] = lows.T + 0.0
     totals.highs[:, columns] = highs.T + 0.0

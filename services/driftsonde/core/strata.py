@@ -58,8 +58,9 @@ class Order:
     """Rows by stratum, and within a stratum in the order of the log.
 
     rows: the row at each place. strata: the stratum at each place; `first`: where each stratum begins. segments: where a
-    stratum's rows of one message begin. What segments add up to is added to their groups one by one, message after
-    message: `added` numbers segments, each as often as it has groups, in this order, and `target` says which group.
+    stratum's rows of one message begin. Segments are added up to what each message gives to each of its groups: `added`
+    numbers the segments, one such part after the other, `parts` says where each part's begin and `target` for which group
+    it is; parts are in the order of the messages.
     gathered: the strata of group 0, of group 1, …; `group_first`: where each group's begin among them.
     """
 
@@ -68,6 +69,7 @@ class Order:
     first: Ints
     segments: Ints
     added: Ints
+    parts: Ints
     target: Ints
     gathered: Ints
     group_first: Ints
@@ -92,10 +94,12 @@ class Order:
         return np.add.reduceat(values, self.segments, axis=1)
 
     def accumulate(self, start: Floats, segments: Floats) -> Floats:
-        """Add sums of segments, float64[columns, segments], to those of the groups, float64[columns, groups]."""
+        """Add sums of segments, float64[columns, segments], to those of the groups, float64[columns, groups]: first
+        within each message, then message after message."""
         columns, groups = start.shape
+        parts = np.add.reduceat(np.take(segments, self.added, axis=1), self.parts, axis=1)
         place = np.concatenate([np.arange(groups), self.target]) + groups * np.arange(columns)[:, None]
-        terms = np.concatenate([start, segments[:, self.added]], axis=1)
+        terms = np.concatenate([start, parts], axis=1)
         # It adds one by one, in the order of the terms.
         totals = np.bincount(place.ravel(), weights=terms.ravel(), minlength=start.size)
         return totals.astype(np.float64, copy=False).reshape(columns, groups)
@@ -108,9 +112,11 @@ def order_rows(strata: Strata, lengths: Sequence[int]) -> Order:
     message = np.repeat(np.arange(len(lengths)), lengths)[rows]
     new_stratum = _changes(sorted_strata)
     segments = np.flatnonzero(new_stratum | _changes(message))
-    by_log = sort_stably(message[segments], len(lengths))  # strata ascend already
-    member = strata.members[:, sorted_strata[segments[by_log]]]
-    inside = member >= 0
+    member = strata.members[:, sorted_strata[segments]]
+    part = (message[segments] * strata.groups + member)[member >= 0]
+    by_part = sort_stably(part, len(lengths) * strata.groups)
+    part = part[by_part]
+    parts = np.flatnonzero(_changes(part))
     known = strata.members >= 0
     by_group = np.argsort(strata.members[known], kind="stable")
     return Order(
@@ -118,8 +124,9 @@ def order_rows(strata: Strata, lengths: Sequence[int]) -> Order:
         strata=sorted_strata,
         first=np.flatnonzero(new_stratum),
         segments=segments,
-        added=np.broadcast_to(by_log, member.shape)[inside],
-        target=member[inside],
+        added=np.nonzero(member >= 0)[1][by_part],
+        parts=parts,
+        target=part[parts] % strata.groups,
         gathered=np.broadcast_to(np.arange(strata.count), known.shape)[known][by_group],
         group_first=np.searchsorted(strata.members[known][by_group], np.arange(strata.groups)),
     )
