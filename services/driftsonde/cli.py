@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Entry] = {
     "migrate": Entry("migrate:migrate", "Bring the ClickHouse schema up to date."),
     "register": Entry("register:register", "Register a model, and a version with its baseline."),
     "replay": Entry("replay:replay", "Judge a file of logged predictions."),
+    "rollout": Entry("rollout:rollout", "Send a new version on its way to champion, or back."),
     "settings": Entry("settings:settings", "List the environment variables of the services."),
     "standalone": Entry("standalone:standalone", "Run everything on this machine, without other servers."),
     "token": Entry("token:token", "Make a token of the controller's API."),

@@ -203,6 +203,36 @@ def test_maintenance_is_announced_and_called_off(api: httpx.Client) -> None:
     assert "before it begins" in problem(api.post("/v1/maintenance", json=backwards), 409)
 
 
+def test_a_rollout_by_people(api: httpx.Client) -> None:
+    assert "version 2 is a canary" in problem(
+        api.post("/v1/rollouts", json={"model": "fraud", "version": "2"}), 409
+    )
+    alone = {"split": [{"version": "1", "variant": "champion", "weight": 1.0}]}
+    ok(api.put("/v1/traffic/fraud", json=alone))
+    started = ok(api.post("/v1/rollouts", json={"model": "fraud", "version": "2", "reason": "better"}))
+    assert (started["status"], started["at"], started["weights"]) == (
+        "running",
+        "shadow",
+        [0.0, 0.05, 0.25, 0.5],
+    )
+    assert ok(api.get("/v1/rollouts"))["items"] == [started]
+    for wish, status, at in (
+        ("advance", "running", "canary at 5 %"),
+        ("pause", "paused", "canary at 5 %"),
+        ("resume", "running", "canary at 5 %"),
+        ("promote", "promoted", "champion"),
+        ("rollback", "rolled-back", "taken back"),
+    ):
+        found = ok(api.post(f"/v1/rollouts/fraud/{wish}", json={}))
+        assert (found["status"], found["at"]) == (status, at)
+    assert ok(api.get("/v1/traffic/fraud"))["split"] == alone["split"]
+    assert "is over" in problem(api.post("/v1/rollouts/fraud/pause", json={}), 409)
+    assert "'9'" in problem(api.post("/v1/rollouts", json={"model": "fraud", "version": "9"}), 404)
+    problem(api.post("/v1/rollouts/fraud/leap", json={}), 422)
+    problem(api.get("/v1/rollouts/credit"), 404)
+    problem(api.post("/v1/rollouts/credit/pause", json={}), 404)
+
+
 def test_automation_is_stopped_and_started(api: httpx.Client) -> None:
     assert ok(api.get("/v1/automation")) == {"running": True, "stopped": {}}
     one = ok(api.put("/v1/automation", json={"stopped": True, "model": "fraud", "reason": "odd"}))
@@ -318,6 +348,8 @@ def test_everything_but_the_probes_asks_for_the_token(api: httpx.Client) -> None
         ("POST", "/v1/incidents/none/snooze", Role.OPERATOR),
         ("POST", "/v1/incidents/none/resolve", Role.OPERATOR),
         ("POST", "/v1/incidents/none/false-alarm", Role.OPERATOR),
+        ("POST", "/v1/rollouts", Role.APPROVER),
+        ("POST", "/v1/rollouts/none/rollback", Role.APPROVER),
         ("POST", "/v1/maintenance", Role.APPROVER),
         ("DELETE", "/v1/maintenance/none", Role.APPROVER),
         ("PUT", "/v1/automation", Role.ADMIN),

@@ -13,6 +13,7 @@ from driftsonde.controller.backend import Backend, Json
 from driftsonde.controller.routes_console import SignInNeeded, console_router, lead_to_login
 from driftsonde.controller.routes_decisions import decisions_router, incidents_router
 from driftsonde.controller.routes_models import models_router
+from driftsonde.controller.routes_rollouts import rollouts_router
 from driftsonde.controller.routes_switches import automation_router, maintenance_router
 from driftsonde.controller.routes_traffic import gates_router, traffic_router
 from driftsonde.core.control.access import Role
@@ -23,6 +24,7 @@ ROUTERS = (
     decisions_router,
     traffic_router,
     gates_router,
+    rollouts_router,
     maintenance_router,
     automation_router,
 )
