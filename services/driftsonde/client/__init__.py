@@ -1,7 +1,7 @@
 """What producers, serving layers and notebooks import.
 
-`Monitor` logs predictions and labels; `Results` reads what was found, and is loaded when it is asked for: a serving
-process does without its libraries.
+`Monitor` logs predictions and labels; `Router` says which version answers; `Results` reads what was found, and is loaded
+when it is asked for: a serving process does without its libraries.
 """
 
 import importlib
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from driftsonde.client.monitor import Monitor
 from driftsonde.client.outbox import Stats, WhenFull
+from driftsonde.client.router import Router
 
 if TYPE_CHECKING:
     from driftsonde.client.results import Results
 
-__all__ = ["Monitor", "Results", "Stats", "WhenFull"]
+__all__ = ["Monitor", "Results", "Router", "Stats", "WhenFull"]
 
 
 def __getattr__(name: str) -> Any:
