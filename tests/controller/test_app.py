@@ -2,25 +2,27 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
+from control_examples import CANARY_SPLIT, NOW_MS, after, canary_rollback, setting, signal, with_canary
 from driftsonde.adapters.airflow import Airflow
 from driftsonde.adapters.metrics import create_metrics
+from driftsonde.adapters.mlflow import MlflowAliases, MlflowServer
 from driftsonde.adapters.outbound import Sender
 from driftsonde.adapters.webhook import parse_secret
 from driftsonde.controller.app import Controller
 from driftsonde.controller.config import ControllerConfig
+from driftsonde.controller.config_actuators import Actuator
 from driftsonde.controller.config_parts import Endpoint
 from driftsonde.controller.config_retrain import Retraining
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.core.control.decisions import Decision, Kind, Severity, Step
 from driftsonde.core.control.hours import Hours
-from driftsonde.core.control.inputs import Approval, Unknown
+from driftsonde.core.control.inputs import Approval, SplitChange, Unknown
 from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import State, fold, with_traffic
 from driftsonde.core.control.traffic import Traffic
@@ -44,15 +46,22 @@ class Desk:
     route: Route = EVERYTHING
     now_ms: int = NOW_MS
     retrain: Retraining | None = None
+    actuators: tuple[Actuator, ...] = ()
     log: list[Decision | Traffic] = field(default_factory=list)
     controller: Controller = field(init=False)
 
     def __post_init__(self) -> None:
         metrics = create_metrics(CollectorRegistry(), "test", "0")
         endpoint = Endpoint("oncall", self.receiver.url, (parse_secret(SECRET),))
-        config = ControllerConfig((endpoint,), (self.route,), self.retrain)
+        config = ControllerConfig(
+            (endpoint,),
+            (self.route,),
+            self.retrain,
+            actuators=self.actuators,
+            follows=tuple(Route(actuator.name) for actuator in self.actuators),
+        )
         self.controller = Controller(
-            setting=setting(routes=config.routes),
+            setting=replace(setting(routes=config.routes), actuators=config.follows),
             config=config,
             record=self._record,
             deliveries=Deliveries(
@@ -237,3 +246,29 @@ def test_an_orchestrator_that_never_gets_to_an_end_is_a_stated_outcome(receiver:
     last = [entry for entry in desk.decisions() if entry.kind is Kind.RETRAIN][-1]
     assert (last.step, last.detail.reason) == (Step.FAILED, "not at its end after 0.3 s")
     assert last.detail.severity is Severity.CRITICAL
+
+
+def test_a_serving_system_follows_the_newest_split_and_its_failure_is_told(receiver: Receiver) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def answer(call: Call) -> Answer:
+        asked.append((call.method, call.body.get("version")))
+        return Answer(404 if len(asked) > 2 else 200, {})
+
+    api = FakeApi(answer)
+    actuator = Actuator("registry", MlflowAliases(MlflowServer(api.url), "{model}"))
+    desk = Desk(receiver, actuators=(actuator,))
+    desk.controller.work([canary_rollback()])
+    desk.work_until_nothing_is_pending()
+    assert asked == [("POST", "1"), ("DELETE", None)]
+    steps = [(entry.step, entry.detail.target) for entry in desk.decisions() if entry.kind is Kind.ACTUATE]
+    assert steps == [(Step.DECIDED, "registry"), (Step.PERFORMED, "")]
+
+    desk.controller.submit(SplitChange("fraud", CANARY_SPLIT, "ann"))
+    desk.work_until(lambda: any(entry.step is Step.FAILED for entry in desk.decisions()))
+    desk.work_until_nothing_is_pending()
+    desk.controller.deliveries.stop()
+    api.close()
+    failed = receiver.wait_for_type("actuate.failed")
+    assert failed.body["data"]["severity"] == "critical"
+    assert "MLflow does not set the alias champion, status 404" in failed.body["data"]["reason"]

@@ -235,3 +235,25 @@ def test_a_mistake_in_retraining_names_the_field(section: str, problem: str) -> 
     with pytest.raises(InvalidConfig) as caught:
         retrain_config(section)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ('type = "envoy"', "actuators.a.type: 'envoy'; expected one of webhook, mlflow, kserve"),
+        ('type = "mlflow"', "actuators.a: expected url or url_env"),
+        ('type = "mlflow"\nurl = "http://10.1.2.3:5000"', "actuators.a.url: plain http"),
+        ('type = "kserve"\nhost = "h"', "actuators.a.host: kserve has no such field"),
+        ('type = "istio"', "actuators.a: expected host"),
+        ('type = "webhook"\nurl = "https://g.example.com/"', "actuators.a: expected secret or secret_env"),
+    ],
+)
+def test_a_mistake_in_an_actuator_names_the_field(section: str, problem: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        parse_config(f'[[actuators]]\nname = "a"\n{section}', {})
+    assert problem in str(caught.value)
+
+
+def test_an_actuator_and_an_endpoint_of_one_name_are_refused() -> None:
+    with pytest.raises(InvalidConfig, match="names must differ"):
+        parse_config(GOOD + '[[actuators]]\nname = "oncall"\ntype = "kserve"', ENVIRON)

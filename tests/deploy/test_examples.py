@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from driftsonde.adapters.airflow import Airflow
+from driftsonde.adapters.argo_rollouts import ArgoRollouts
+from driftsonde.adapters.istio import Istio
+from driftsonde.adapters.kserve import KServe
 from driftsonde.adapters.kubernetes_job import KubernetesJob
+from driftsonde.adapters.mlflow import MlflowAliases
 from driftsonde.adapters.prefect import Prefect
 from driftsonde.adapters.specs import InvalidSpec, spec_from_toml
 from driftsonde.controller.config import parse_config
@@ -96,3 +100,17 @@ def test_the_examples_of_retraining(name: str, kind: type) -> None:
     assert config.retrain is not None
     assert isinstance(config.retrain.by, kind)
     assert config.retrain.within_s == 43_200
+
+
+def test_the_example_of_serving_systems() -> None:
+    variables = {"GATEWAY_WEBHOOK_SECRET": ENVIRONMENT["ONCALL_WEBHOOK_SECRET"]}
+    config = parse_config((EXAMPLES / "serving.toml").read_text(encoding="utf-8"), variables)
+    kinds = {actuator.name: type(actuator.by) for actuator in config.actuators}
+    assert kinds == {
+        "registry": MlflowAliases,
+        "kserve": KServe,
+        "argo": ArgoRollouts,
+        "istio": Istio,
+        "gateway": Endpoint,
+    }
+    assert [route.models for route in config.follows] == [frozenset()] * 4 + [frozenset({"fraud"})]

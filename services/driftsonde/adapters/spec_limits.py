@@ -7,11 +7,13 @@ from operator import attrgetter
 from types import MappingProxyType
 
 from driftsonde.core.events import MAX_TEXT_CHARS
+from driftsonde.core.outcomes import classes_of
 from driftsonde.core.spec import HOUR_MS, MINUTE_MS, ModelSpec, Policy, Task
 
 _DAY_MS = 24 * HOUR_MS
 _MAX_CLASSES = 1_000
 _MAX_SEGMENTS = 20
+_MAX_VALUE = 1e12
 _MAX_STAGES = 20
 
 
@@ -51,6 +53,7 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "rollout.min_stage_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
         "rollout.max_stage_ms": _Limit("1s to 365d", lambda value: 1_000 <= value <= 365 * _DAY_MS),
         "actions.retrain_cooldown_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
+        "actions.retrain_per_week": _Limit("1 to 16", lambda value: 1 <= value <= 16),
         "actions.approval_expiry_ms": _Limit("1m to 365d", lambda value: MINUTE_MS <= value <= 365 * _DAY_MS),
     }
 )
@@ -74,7 +77,9 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     yield from _name_problems(value.name)
     yield from _outside(value, _SPEC_LIMITS, "")
     yield from _class_problems(value)
-    yield from _segment_problems(value.segments)
+    yield from _column_problems("segments", value.segments)
+    yield from _column_problems("protected", value.protected)
+    yield from _value_problems(value)
     yield from _outside(value.policy, _POLICY_LIMITS, "policy.")
     yield from _stage_problems(value.policy, "policy.")
 
@@ -115,10 +120,22 @@ def _class_problems(spec: ModelSpec) -> Iterator[str]:
         yield "classes: expected none for a regression"
 
 
-def _segment_problems(segments: tuple[str, ...]) -> Iterator[str]:
-    if len(segments) > _MAX_SEGMENTS:
-        yield f"segments: expected at most {_MAX_SEGMENTS}, not {len(segments)}"
-    if len(set(segments)) < len(segments):
-        yield "segments: one is listed twice"
-    if not all(segments):
-        yield "segments: a column's name is empty"
+def _column_problems(field: str, names: tuple[str, ...]) -> Iterator[str]:
+    if len(names) > _MAX_SEGMENTS:
+        yield f"{field}: expected at most {_MAX_SEGMENTS}, not {len(names)}"
+    if len(set(names)) < len(names):
+        yield f"{field}: one is listed twice"
+    if not all(names):
+        yield f"{field}: a column's name is empty"
+
+
+def _value_problems(spec: ModelSpec) -> Iterator[str]:
+    if not spec.outcome_values:
+        return
+    size = len(classes_of(spec))
+    if spec.task is Task.REGRESSION or not size:
+        yield "outcome_values: expected none without classes"
+    elif {len(spec.outcome_values), *map(len, spec.outcome_values)} != {size}:
+        yield f"outcome_values: expected {size} rows (one a label) of {size} values (one a prediction)"
+    elif not all(abs(value) <= _MAX_VALUE for row in spec.outcome_values for value in row):
+        yield f"outcome_values: expected numbers from -{_MAX_VALUE:g} to {_MAX_VALUE:g}"

@@ -120,7 +120,13 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
     catalogue = CatalogueFollower(settings.kafka, codec)
     journal = Journal(settings.kafka, codec, stop, ready)
     controller = Controller(
-        setting=Setting(catalogue.governance, config.routes, config.retrain is not None, config.severities),
+        setting=Setting(
+            catalogue.governance,
+            config.routes,
+            config.retrain is not None,
+            config.severities,
+            config.follows,
+        ),
         config=config,
         record=journal.record,
         deliveries=Deliveries(

@@ -158,7 +158,7 @@ class Controller:
             assert traffic is not None, "a traffic action has its split"
             self.record([traffic])
             return Outcome(effect, "", 1)
-        name = effect.recipient or effect.action.value
+        name = effect.recipient or effect.decision.detail.target or effect.action.value
         if not self.deliveries.has(name):
             return Outcome(effect, f"no endpoint {name!r} is configured any more", 0)
         if effect.id in self._in_flight or name in self._full:

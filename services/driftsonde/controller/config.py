@@ -9,6 +9,7 @@ from typing import Annotated
 import pydantic
 from pydantic_core import ErrorDetails
 
+from driftsonde.controller.config_actuators import Actuator, ActuatorSection
 from driftsonde.controller.config_endpoints import EndpointSection
 from driftsonde.controller.config_parts import (
     Endpoint,
@@ -32,6 +33,7 @@ LINK_FIELDS = frozenset({"model", "incident", "decision"})
 class ControllerConfig:
     """`routes` has one entry for each on-call endpoint, in the same order. delays_ms: waits between tries. link: where
     a message leads, with {model}, {incident} and {decision} to be filled in. ca_file: trusted besides the public ones.
+    `follows` has one entry for each actuator, in the same order: which models' splits it follows.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -42,18 +44,26 @@ class ControllerConfig:
     severities: Mapping[Rule, Severity] = field(default_factory=lambda: SEVERITIES)
     link: str = ""
     ca_file: str = ""
+    actuators: tuple[Actuator, ...] = ()
+    follows: tuple[Route, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """Of everything that is spoken to."""
-        return (*(endpoint.name for endpoint in self.endpoints), *((RETRAIN,) if self.retrain else ()))
+        retrain = (RETRAIN,) if self.retrain else ()
+        endpoints, actuators = (entry.name for entry in self.endpoints), (one.name for one in self.actuators)
+        return (*endpoints, *actuators, *retrain)
 
     def endpoint(self, name: str) -> Endpoint | None:
         return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
+
+    def actuator(self, name: str) -> Actuator | None:
+        return next((actuator for actuator in self.actuators if actuator.name == name), None)
 
 
 class _Document(Section):
     endpoints: Annotated[list[EndpointSection], pydantic.Field(default_factory=list)]
     retrain: RetrainSection | None = None
+    actuators: Annotated[list[ActuatorSection], pydantic.Field(default_factory=list)]
     severities: Annotated[dict[str, str], pydantic.Field(default_factory=dict)]
     allow_hosts: Texts
     retry_delays: list[str] | None = None
@@ -69,9 +79,9 @@ def parse_config(text: str, environ: Mapping[str, str]) -> ControllerConfig:
         raise InvalidConfig(f"not TOML: {error}") from None
     except pydantic.ValidationError as error:
         raise InvalidConfig("\n".join(_problem(entry) for entry in error.errors(include_url=False))) from None
-    names = [endpoint.name for endpoint in document.endpoints]
+    names = [*(entry.name for entry in document.endpoints), *(entry.name for entry in document.actuators)]
     if len(set(names)) < len(names) or RETRAIN in names:
-        raise InvalidConfig(f"endpoints.name: names must differ, and {RETRAIN!r} is taken")
+        raise InvalidConfig(f"endpoints.name, actuators.name: names must differ, and {RETRAIN!r} is taken")
     around = Surroundings(frozenset(host.lower() for host in document.allow_hosts), environ)
     return ControllerConfig(
         endpoints=tuple(entry.read_endpoint(around) for entry in document.endpoints),
@@ -82,6 +92,8 @@ def parse_config(text: str, environ: Mapping[str, str]) -> ControllerConfig:
         severities=_severities(document.severities),
         link=_link(document.link),
         ca_file=document.ca_file,
+        actuators=tuple(entry.read(around) for entry in document.actuators),
+        follows=tuple(Route(entry.name, models=frozenset(entry.models)) for entry in document.actuators),
     )
 
 

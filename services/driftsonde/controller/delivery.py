@@ -171,7 +171,7 @@ class Deliveries:
                 lanes.count -= 1
             self._show_fill(lanes)
             for effect in delivery.effects:
-                self._report(Outcome(effect, problem, attempts))
+                self._report(Outcome(effect, problem, attempts, replaced=problem == REPLACED))
         del lanes.lanes[name]
 
     async def _deliver(self, lanes: _Lanes, lane: _Lane, delivery: Delivery) -> tuple[str, int]:

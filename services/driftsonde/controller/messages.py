@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from driftsonde.adapters.training import TrainingOrder
-from driftsonde.core.control.canonical import to_plain
+from driftsonde.core.control.canonical import to_object, to_plain
 from driftsonde.core.control.decisions import Change, Decision, Kind
 from driftsonde.core.control.state import Effect
+from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import Signal
 
 # A receiver wants a message, not an archive: Standard Webhooks asks for less than 20 kB.
@@ -38,6 +39,11 @@ def digest_body(decisions: Sequence[Decision]) -> bytes:
         for decision in decisions[:MAX_DIGEST]
     ]
     return _as_json("digest", decisions[-1], {"items": items, "total": len(decisions)})
+
+
+def traffic_body(traffic: Traffic, decision: Decision) -> bytes:
+    """The body for a serving system: the split that it is to serve."""
+    return _as_json("traffic.changed", decision, to_object(traffic))
 
 
 def _as_json(message_type: str, decision: Decision, data: dict[str, Any]) -> bytes:

@@ -10,7 +10,8 @@ from driftsonde.controller.channels.notice import Notice
 from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.config_parts import Channel, Endpoint
 from driftsonde.controller.delivery import Delivery
-from driftsonde.controller.messages import body_of, digest_body, training_order
+from driftsonde.controller.messages import body_of, digest_body, traffic_body, training_order
+from driftsonde.core.control.decisions import Action
 from driftsonde.core.control.state import Effect, Record, State
 
 # After a long outage of ours a run may have ended in time, and is looked at once at least.
@@ -20,6 +21,8 @@ MIN_WITHIN_S = 60.0
 def delivery_of(config: ControllerConfig, state: State, effect: Effect, now_ms: int) -> Delivery | None:
     """What an effect asks of the outside; None where nobody is configured for it any more."""
     record = state.record(effect.decision.id)
+    if record is not None and effect.action is Action.ACTUATE:
+        return _actuation(config, state, effect)
     if record is not None and effect.action:
         return _retraining(config, effect, record, now_ms)
     endpoint = config.endpoint(effect.recipient)
@@ -45,6 +48,21 @@ def _retraining(config: ControllerConfig, effect: Effect, record: Record, now_ms
     longest_s = config.retrain.within_s
     within_s = max(min(MIN_WITHIN_S, longest_s), longest_s - spent_s)
     return Delivery((effect,), lane, by.train(order, record.run), within_s)
+
+
+def _actuation(config: ControllerConfig, state: State, effect: Effect) -> Delivery | None:
+    """The model's split of now, whichever decision it is: an older one would be undone at once."""
+    actuator, traffic = (
+        config.actuator(effect.decision.detail.target),
+        state.model(effect.decision.model).traffic,
+    )
+    if actuator is None or traffic is None:
+        return None
+    if isinstance(actuator.by, Endpoint):
+        talk = _signed(actuator.by, effect.id, traffic_body(traffic, effect.decision))
+    else:
+        talk = actuator.by.apply(traffic)
+    return Delivery((effect,), traffic.model, talk, newest_only=True)
 
 
 def digest_of(

@@ -99,12 +99,13 @@ class RolloutRule:
 
 @dataclass(frozen=True, slots=True)
 class ActionPolicy:
-    """Who decides on each kind of action, and how long after one the next may come."""
+    """Who decides on each kind of action, how long after one the next may come, and how many may come in a week."""
 
     retrain: Mode = Mode.OBSERVE
     rollback: Mode = Mode.OBSERVE
     promote: Mode = Mode.OBSERVE
     retrain_cooldown_ms: int = 24 * HOUR_MS
+    retrain_per_week: int = 7
     approval_expiry_ms: int = 24 * HOUR_MS
 
 
@@ -128,7 +129,9 @@ class ModelSpec:
     be and still count as on time. label_wait_ms: how long after a window's end its labels are waited for before its
     performance is judged. classes: the labels of a classification, in the order of the confusion matrix; for a binary
     task the second is the positive one. baseline_rows: a version that is registered without a baseline gets one from its
-    first so many rows. segments: names of the columns that results are sliced by.
+    first so many rows. segments: names of the columns that results are sliced by. protected: names of the columns whose
+    groups are compared (fairness), beside those that are logged as protected; outcome_values: what one row of each outcome of
+    a classification is worth, in any unit, rows = label, columns = prediction, in the order of the classes.
     """
 
     name: str
@@ -139,6 +142,8 @@ class ModelSpec:
     baseline_rows: int = 5_000
     classes: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    outcome_values: tuple[tuple[float, ...], ...] = ()
     owner: str = ""
     description: str = ""
     policy: Policy = field(default_factory=Policy)

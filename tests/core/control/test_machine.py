@@ -113,7 +113,7 @@ def test_a_rollback_that_cannot_be_is_suppressed_with_the_reason(
 
 def test_retraining_without_a_webhook_is_suppressed() -> None:
     _, (decision,) = after(EMPTY, [signal(RETRAIN)], setting(retrain_configured=False))
-    assert (decision.step, decision.detail.reason) == (Step.SUPPRESSED, "no retrain webhook is configured")
+    assert (decision.step, decision.detail.reason) == (Step.SUPPRESSED, "nobody who retrains is configured")
 
 
 def test_cool_down_counts_event_time() -> None:

@@ -139,7 +139,12 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-_ACTIONS = {Kind.RETRAIN: "retraining", Kind.ROLLBACK: "rollback", Kind.TRAFFIC: "traffic split"}
+_ACTIONS = {
+    Kind.RETRAIN: "retraining",
+    Kind.ROLLBACK: "rollback",
+    Kind.TRAFFIC: "traffic split",
+    Kind.ACTUATE: "serving system",
+}
 _DONE = {
     (Kind.ALERT, Step.DECIDED): "nothing yet: this is for a person",
     (Kind.RESOLVE, Step.DECIDED): "nothing: it is over",

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     AUTOMATION = "automation"
     REFUSAL = "refusal"
     ESCALATE = "escalate"
+    ACTUATE = "actuate"
     NOTIFY = "notify"
 
 
@@ -81,6 +82,7 @@ class Action(StrEnum):
     NONE = ""
     RETRAIN = "retrain"
     TRAFFIC = "traffic"
+    ACTUATE = "actuate"
 
 
 @dataclass(frozen=True, slots=True)

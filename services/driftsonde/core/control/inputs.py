@@ -22,12 +22,14 @@ class Unknown(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What decisions depend on besides the state. `governance` gives a model's policy."""
+    """What decisions depend on besides the state. `governance` gives a model's policy; `actuators` says which serving
+    systems follow which models' splits."""
 
     governance: Callable[[str], Governance]
     routes: tuple[Route, ...] = ()
     retrain_configured: bool = False
     severities: Mapping[Rule, Severity] = field(default_factory=lambda: SEVERITIES)
+    actuators: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,15 @@ class SplitChange:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an effect, in how many tries; `problem` is "" where it was done."""
+    """What came of an effect, in how many tries; `problem` is "" where it was done.
+
+    replaced: it was left undone, because a newer one does what is wanted now; `problem` says so.
+    """
 
     effect: Effect
     problem: str
     attempts: int
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ Every decision's id is derived from what it is about, so an input that comes twi
 
 from dataclasses import replace
 
+from driftsonde.core.control.actuating import actuations
 from driftsonde.core.control.attending import on_acknowledgement, on_resolution, on_snooze
-from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Detail, Kind, Step
+from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.escalation import escalations
 from driftsonde.core.control.incidents import Status, change_by, incident_id
 from driftsonde.core.control.inputs import (
@@ -155,7 +156,10 @@ def _on_outcome(model: ModelState, outcome: Outcome, now_ms: int, setting: Setti
     taken = Step.FAILED if outcome.problem else Step.PERFORMED
     source = effect.decision
     if effect.action:
-        return [next_step(source, taken, CONTROLLER, outcome.problem, now_ms, setting, outcome.attempts)]
+        taken = Step.SUPPRESSED if outcome.replaced else taken
+        done = next_step(source, taken, CONTROLLER, outcome.problem, now_ms, setting, outcome.attempts)
+        followers = actuations(source, now_ms, setting) if effect.action is Action.TRAFFIC else []
+        return [done, *followers]
     return [
         Decision(
             id=effect.id,

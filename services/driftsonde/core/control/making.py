@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.gate import gate
-from driftsonde.core.control.incidents import incident_id
+from driftsonde.core.control.incidents import Status, incident_id
 from driftsonde.core.control.inputs import Setting
 from driftsonde.core.control.policy import retrain_obstacle, rollback_obstacle
 from driftsonde.core.control.rollout import Rollout, RolloutStatus, advance_obstacle, advanced, split_of
 from driftsonde.core.control.routing import recipients, severity_of
 from driftsonde.core.control.state import ModelState
 from driftsonde.core.control.traffic import Share, Traffic, without_version
-from driftsonde.core.signals import Signal, SignalKind, derive_id
+from driftsonde.core.signals import Rule, Signal, SignalKind, derive_id
 from driftsonde.core.spec import Mode
 
 
@@ -139,8 +139,9 @@ def obstacle_to(
         return obstacle or _guarded(model, signal.version) or _proposed(next(others, ""))
     return retrain_obstacle(
         event_ms,
-        model.last_retraining_ms,
+        tuple(model.retrainings.values()),
         next(others, ""),
+        _broken_data(model),
         setting.governance(signal.model).actions,
         setting.retrain_configured,
     )
@@ -152,6 +153,16 @@ def _guarded(model: ModelState, version: str) -> str:
 
 def _proposed(decision_id: str) -> str:
     return f"the next stage is proposed already, decision {decision_id}" if decision_id else ""
+
+
+def _broken_data(model: ModelState) -> str:
+    """The id of an incident of the model's data quality that is not resolved; "" for none."""
+    found = (
+        incident.id
+        for incident in model.incidents.values()
+        if incident.rule is Rule.QUALITY and incident.status is not Status.RESOLVED
+    )
+    return next(found, "")
 
 
 def told(decision: Decision, setting: Setting) -> Decision:

@@ -1,12 +1,15 @@
 """From a signal that asks for an action to what may be done about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from driftsonde.core.control.decisions import Step
 from driftsonde.core.control.traffic import Traffic, share_of
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Signal
-from driftsonde.core.spec import ActionPolicy, Mode, RolloutRule
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, Mode, RolloutRule
+
+WEEK_MS = 7 * 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +61,31 @@ def rule(mode: Mode, obstacle: str, brakes: Brakes) -> Ruling:
 
 
 def retrain_obstacle(
-    event_ms: int, last_retrain_ms: int | None, proposal: str, actions: ActionPolicy, retrain_configured: bool
+    event_ms: int,
+    retrainings_ms: Sequence[int],
+    proposal: str,
+    broken: str,
+    actions: ActionPolicy,
+    retrain_configured: bool,
 ) -> str:
     """Why a model may not be retrained now; "" if it may.
 
-    The cool-down counts event time, so that a policy tried on last month's log decides as it would have then.
-    `proposal` is the id of a retraining that waits for approval, or "".
+    Cool-down and number a week count event time, so that a policy tried on last month's log decides as it would have
+    then. `retrainings_ms` are the event times of the latest retrainings, `proposal` the id of one that waits for
+    approval, `broken` that of an incident of the model's data quality that is not resolved; "" for none.
     """
     if not retrain_configured:
-        return "no retrain webhook is configured"
+        return "nobody who retrains is configured"
     if proposal:
         return f"retraining is proposed already, decision {proposal}"
-    if last_retrain_ms is not None and event_ms - last_retrain_ms < actions.retrain_cooldown_ms:
-        elapsed_s = (event_ms - last_retrain_ms) // 1000
+    if broken:
+        return f"the data is broken: incident {broken} is about its quality and not resolved"
+    recent = sum(event_ms - past_ms < WEEK_MS for past_ms in retrainings_ms)
+    if recent >= actions.retrain_per_week:
+        return f"{recent} retrainings in a week, the policy allows {actions.retrain_per_week}"
+    last_ms = max(retrainings_ms, default=None)
+    if last_ms is not None and event_ms - last_ms < actions.retrain_cooldown_ms:
+        elapsed_s = (event_ms - last_ms) // 1000
         return (
             f"cool-down: the last retraining was {elapsed_s} s earlier, "
             f"the policy asks for {actions.retrain_cooldown_ms // 1000} s"

@@ -85,10 +85,6 @@ class ModelState:
     stopped: str = ""
     head: Head = field(default_factory=Head)
 
-    @property
-    def last_retraining_ms(self) -> int | None:
-        return max(self.retrainings.values(), default=None)
-
     def proposals(self) -> tuple[Decision, ...]:
         """What waits for a person, oldest first."""
         return tuple(record.last for record in self.records.values() if record.last.step is Step.PROPOSED)
@@ -182,7 +178,7 @@ def _after(model: ModelState, decision: Decision) -> ModelState:
 
 def _pending(before: Mapping[str, Effect], decision: Decision) -> Mapping[str, Effect]:
     after = {**before, **{effect.id: effect for effect in effects(decision)}}
-    if decision.step in (Step.PERFORMED, Step.FAILED):
+    if decision.step in (Step.PERFORMED, Step.FAILED, Step.SUPPRESSED):
         after.pop(action_id(decision.id), None)
     return MappingProxyType(after)
 
@@ -227,8 +223,8 @@ def _with_retraining(model: ModelState, decision: Decision) -> ModelState:
     match decision.step:
         case Step.DECIDED | Step.APPROVED:
             kept = [*model.retrainings.items(), (decision.id, model.event_ms)][-MAX_RETRAININGS:]
-        case Step.FAILED:
-            # A retraining that could not be set going starts no cool-down.
+        case Step.FAILED if not model.records[decision.id].run:
+            # A retraining that could not be set going starts no cool-down; one that ran and failed has cost its time.
             kept = [entry for entry in model.retrainings.items() if entry[0] != decision.id]
         case _:
             return model
