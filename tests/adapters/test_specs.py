@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 
@@ -16,7 +17,16 @@ from driftsonde.adapters.specs import (
     spec_to_json,
     spec_to_toml,
 )
-from driftsonde.core.baseline import Baseline, CategoricalReference, Lineage, NumericReference, Performance
+from driftsonde.core.baseline import (
+    Baseline,
+    Calibration,
+    CategoricalReference,
+    ErrorSums,
+    LabelCounts,
+    Lineage,
+    NumericReference,
+    Performance,
+)
 from driftsonde.core.events import Role
 from driftsonde.core.spec import ActionPolicy, DriftRule, Mode, ModelSpec, Policy, Task
 
@@ -27,6 +37,8 @@ SPEC = ModelSpec(
     lateness_ms=1_500,
     classes=("no", "yes"),
     segments=("country",),
+    protected=("sex",),
+    outcome_values=((0.0, -5.0), (-100.0, 20.5)),
     owner='the "team"\n\x7f',
     policy=Policy(drift=DriftRule(psi=0.3), actions=ActionPolicy(retrain=Mode.AUTO, retrain_cooldown_ms=0)),
 )
@@ -96,6 +108,11 @@ def test_round_trips(spec: ModelSpec) -> None:
         ({"classes": ["yes"]}, "classes: expected 2"),
         ({"classes": ["no", 2]}, "classes.1: input should be a valid string"),
         ({"segments": ["a", "a"]}, "segments: one is listed twice"),
+        ({"protected": ["sex", ""]}, "protected: a column's name is empty"),
+        ({"outcome_values": [[0, 1]]}, "outcome_values: expected 2 rows"),
+        ({"outcome_values": [[0, 1], [1, 1e13]]}, "outcome_values: expected numbers from -1e+12"),
+        ({"outcome_values": [[0]], "task": "regression"}, "outcome_values: expected none without classes"),
+        ({"outcome_values": [[0, "1"], [1, 0]]}, "outcome_values"),
         ({"name": "a/b"}, "name: expected 1 to"),
         ({"policy": {"drift": {"psi": "high"}}}, "policy.drift.psi: input should be a valid number"),
         ({"policy": {"drift": {"psi": math.nan}}}, "policy.drift.psi: expected greater than 0"),
@@ -185,3 +202,46 @@ def test_fingerprints_name_the_content() -> None:
     assert fingerprint(baseline()) == fingerprint(baseline_from_json(baseline_to_json(baseline())))
     assert fingerprint(baseline()) != fingerprint(replace(baseline(), rows=11))
     assert len(fingerprint(Policy())) == 16
+
+
+LABEL_COUNTS = LabelCounts("amount", np.arange(12).reshape(3, 2, 2))
+ERROR_SUMS = ErrorSums("amount", np.array([3, 0, 1]), *(np.array([0.1 * k, 0.0, 1 / 3]) for k in (1, 2, 3)))
+
+
+@pytest.mark.parametrize("calibration", [LABEL_COUNTS, ERROR_SUMS])
+def test_a_calibration_comes_back_bit_by_bit(calibration: Calibration) -> None:
+    calibrated = replace(baseline(), calibration=calibration)
+    again = baseline_from_json(baseline_to_json(calibrated)).calibration
+    assert type(again) is type(calibration)
+    assert repr(again) == repr(calibration)
+    assert fingerprint(calibrated) != fingerprint(baseline())
+    assert "calibration" not in json.loads(baseline_to_json(baseline()))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"kind": "odds"}, "calibration"),
+        ({"column": "country"}, "calibration.column: 'country' is no numeric column of the baseline"),
+        ({"column": "gone"}, "calibration.column"),
+        ({"counts": [[[1, 0], [0, 1]]]}, "calibration: expected 3 bins, got 1"),
+        ({"counts": [[[1, 0], [0]]] * 3}, "calibration.counts: every bin needs a square matrix"),
+        ({"counts": [[[1, 0]]] * 3}, "calibration.counts: every bin needs a square matrix"),
+        ({"counts": [[[-1, 0], [0, 1]]] * 3}, "calibration: a count or sum is negative"),
+        ({"counts": [[[0, 0], [0, 0]]] * 3}, "calibration: has no rows"),
+        ({"counts": [[[0.5, 0], [0, 1]]] * 3}, "calibration"),
+    ],
+)
+def test_refuses_a_calibration_that_is_none(change: dict[str, object], expected: str) -> None:
+    document = json.loads(baseline_to_json(replace(baseline(), calibration=LABEL_COUNTS)))
+    document["calibration"] |= change
+    with pytest.raises(InvalidSpec) as caught:
+        baseline_from_json(json.dumps(document))
+    assert any(problem.startswith(expected) for problem in caught.value.problems), caught.value.problems
+
+
+def test_refuses_error_sums_of_other_sizes() -> None:
+    document = json.loads(baseline_to_json(replace(baseline(), calibration=ERROR_SUMS)))
+    document["calibration"]["fourth"] = [1.0]
+    with pytest.raises(InvalidSpec, match="one entry for each bin"):
+        baseline_from_json(json.dumps(document))

@@ -31,6 +31,16 @@ def test_a_protected_column_that_is_a_segment_is_sliced_once() -> None:
     assert [column.name for column in plan.protected] == ["sex"]
 
 
+def test_a_column_is_protected_that_the_spec_names() -> None:
+    """A baseline from a table has no roles."""
+    spec = ModelSpec("m", Task.BINARY, segments=("country",), protected=("country", "branch", "prediction"))
+    plan = plan_of(
+        spec, "1", COUNTRY, categorical("branch", ["n", "s", "n"]), categorical("prediction", ["0"] * 3)
+    )
+    assert [column.name for column in plan.protected] == ["country", "branch"]
+    assert plan.slicing.columns == ("country", "branch")
+
+
 def test_a_number_has_no_groups() -> None:
     plan = plan_of(ModelSpec("m", Task.BINARY), "1", numeric("age", [30.0, 40.0], Role.PROTECTED))
     assert plan.slicing.columns == ()

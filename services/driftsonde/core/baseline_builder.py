@@ -67,7 +67,7 @@ def build_baseline(
     """
     if len(rows.timestamps_ms) == 0:
         raise ValueError("rows: is empty; a baseline needs at least one")
-    empty = tuple(_choose_bins(column) for column in rows.columns)
+    empty = tuple(_choose_bins(_as_declared(spec, column)) for column in rows.columns)
     baseline = Baseline(
         model=spec.name,
         version=version,
@@ -110,6 +110,12 @@ def _sorted_categories(column: CategoricalColumn) -> tuple[list[str], Ints]:
     place = {name: position for position, name in enumerate(names)}
     table = [place.get(category, MISSING_CODE) for category in column.categories]
     return names, np.array([*table, MISSING_CODE], dtype=np.int64)[column.codes]
+
+
+def _as_declared(spec: ModelSpec, column: Column) -> Column:
+    """With the role that the spec gives it: a table or the archive has names, not roles."""
+    plain = column.role in (Role.FEATURE, Role.SEGMENT)
+    return replace(column, role=Role.PROTECTED) if plain and column.name in spec.protected else column
 
 
 def _choose_bins(column: Column) -> Reference:

@@ -7,6 +7,7 @@ from driftsonde.core.chunks import WHOLE
 from driftsonde.core.column_health import judge_columns
 from driftsonde.core.estimating import estimate_performance, performance_gap
 from driftsonde.core.group_fairness import judge_fairness
+from driftsonde.core.outcome_numbers import outcome_numbers
 from driftsonde.core.plan import Plan
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.verdict import (
@@ -56,7 +57,10 @@ def report_outcomes(
     revision: int,
 ) -> WindowReport:
     rows = int(inputs.counts[0]) if inputs else 0
-    metrics = judge_outcomes(plan, sketch, window.key.window_start_ms, rows)
+    metrics = [
+        *judge_outcomes(plan, sketch, window.key.window_start_ms, rows),
+        *outcome_numbers(plan, sketch),
+    ]
     if window.key.segment == WHOLE:
         metrics.extend((*performance_gap(plan, sketch, inputs), *judge_fairness(plan, groups)))
     return WindowReport(
