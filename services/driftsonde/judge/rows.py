@@ -1,15 +1,20 @@
 """The judge's results as rows of the store's tables. Columnar throughout: one Arrow table per round and store table."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
+from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
-from driftsonde.core.baseline import CategoricalReference, NumericReference
-from driftsonde.core.verdict import ColumnCounts, Metric
+from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
+from driftsonde.core.events import Floats, Ints
 from driftsonde.judge.reports import WindowReport
 
+Array: TypeAlias = "pa.Array[Any]"
+
 _TIME = pa.timestamp("ms", tz="UTC")
+_NO_EDGES = np.empty(0)
 
 _KEYS: dict[str, pa.DataType] = {
     "model": pa.string(),
@@ -85,24 +90,44 @@ MODEL_STATES_SCHEMA = pa.schema({name: _STATE_COLUMNS[name] for name in ("model"
 
 def metric_rows(reports: Iterable[WindowReport]) -> pa.Table:
     """Rows of `metrics` and `metrics_as_judged`."""
-    rows = [
-        _keys(report, metric.column) | _metric(metric) | {"revision": report.revision}
-        for report in reports
-        for metric in report.metrics
-    ]
-    return pa.Table.from_pylist(rows, schema=METRICS_SCHEMA)
+    kept = [report for report in reports if report.metrics]
+    if not kept:
+        return METRICS_SCHEMA.empty_table()
+    rows = [len(report.metrics) for report in kept]
+    columns, *numbers = zip(*chain.from_iterable(report.metrics for report in kept), strict=True)
+    content: dict[str, Any] = {
+        **_repeated_keys(kept, rows),
+        "column": columns,
+        **dict(
+            zip(("metric", "n", "value", "lower", "upper", "threshold", "breached"), numbers, strict=True)
+        ),
+        "revision": _repeated((report.revision for report in kept), rows),
+    }
+    return pa.table(content, METRICS_SCHEMA)
 
 
 def window_rows(reports: Iterable[WindowReport]) -> pa.Table:
     """Rows of `windows`."""
-    rows = [
-        _keys(report, column.reference.name)
-        | _column(column)
-        | {"baseline": report.baseline, "revision": report.revision}
-        for report in reports
-        for column in report.columns
-    ]
-    return pa.Table.from_pylist(rows, schema=WINDOWS_SCHEMA)
+    kept = [report for report in reports if report.columns]
+    if not kept:
+        return WINDOWS_SCHEMA.empty_table()
+    rows = [len(report.columns) for report in kept]
+    references, counts, *moments = zip(*chain.from_iterable(report.columns for report in kept), strict=True)
+    numeric = [isinstance(reference, NumericReference) for reference in references]
+    content: dict[str, Any] = {
+        **_repeated_keys(kept, rows),
+        "column": [reference.name for reference in references],
+        "kind": ["numeric" if is_numeric else "categorical" for is_numeric in numeric],
+        "role": [reference.role.value for reference in references],
+        "edges": _lists([_edges(reference) for reference in references]),
+        "categories": [_categories(reference) for reference in references],
+        "counts": _lists(counts),
+        "reference_counts": _lists([reference.counts for reference in references]),
+        **dict(zip(("total", "total_squares", "minimum", "maximum"), moments, strict=True)),
+        "baseline": _repeated((report.baseline for report in kept), rows),
+        "revision": _repeated((report.revision for report in kept), rows),
+    }
+    return pa.table(content, WINDOWS_SCHEMA)
 
 
 def outcome_rows(reports: Iterable[WindowReport]) -> pa.Table:
@@ -111,10 +136,9 @@ def outcome_rows(reports: Iterable[WindowReport]) -> pa.Table:
     for report in reports:
         if report.outcomes is None:
             continue
-        outcomes, keys = report.outcomes, _keys(report, "")
-        del keys["column"]
+        outcomes = report.outcomes
         rows.append(
-            keys
+            _keys(report)
             | {
                 "labelled": max(0, outcomes.labelled),
                 "delay_ms": outcomes.delay_ms,
@@ -131,42 +155,38 @@ def outcome_rows(reports: Iterable[WindowReport]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=OUTCOMES_SCHEMA)
 
 
-def _keys(report: WindowReport, column: str) -> dict[str, Any]:
+def _keys(report: WindowReport) -> dict[str, Any]:
     key = report.key
     return {
         "model": key.model,
         "version": key.version,
         "variant": key.variant.value,
         "segment": key.segment,
-        "column": column,
         "window_start": key.window_start_ms,
         "window_end": report.window_end_ms,
     }
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
-    return {
-        "metric": metric.name,
-        "n": metric.n,
-        "value": metric.value,
-        "lower": metric.lower,
-        "upper": metric.upper,
-        "threshold": metric.threshold,
-        "breached": metric.breached,
-    }
+def _repeated_keys(reports: Sequence[WindowReport], rows: Sequence[int]) -> dict[str, list[Any]]:
+    """The columns of `_keys`, `rows[i]` times those of report i."""
+    keys = [_keys(report) for report in reports]
+    return {name: _repeated((key[name] for key in keys), rows) for name in keys[0]}
 
 
-def _column(column: ColumnCounts) -> dict[str, Any]:
-    reference = column.reference
-    return {
-        "kind": "numeric" if isinstance(reference, NumericReference) else "categorical",
-        "role": reference.role.value,
-        "edges": reference.edges.tolist() if isinstance(reference, NumericReference) else [],
-        "categories": list(reference.categories) if isinstance(reference, CategoricalReference) else [],
-        "counts": column.counts.tolist(),
-        "reference_counts": reference.counts.tolist(),
-        "total": column.total,
-        "total_squares": column.total_squares,
-        "minimum": column.minimum,
-        "maximum": column.maximum,
-    }
+def _repeated(values: Iterable[Any], rows: Iterable[int]) -> list[Any]:
+    return [*chain.from_iterable(map(repeat, values, rows))]
+
+
+def _edges(reference: Reference) -> Floats:
+    return reference.edges if isinstance(reference, NumericReference) else _NO_EDGES
+
+
+def _categories(reference: Reference) -> tuple[str, ...]:
+    return reference.categories if isinstance(reference, CategoricalReference) else ()
+
+
+def _lists(parts: Sequence[Floats | Ints]) -> Array:
+    """A list a row."""
+    offsets = np.cumsum([0, *map(len, parts)], dtype=np.int32)
+    values: Any = pa.array(np.concatenate(parts))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
