@@ -83,3 +83,14 @@ def test_what_is_coming_comes_in_its_order_and_once() -> None:
     assert [place[0] is early for place in coming.take_below(3_000)] == [True]
     assert [place[0] is late for place in coming.take_below(3_001)] == [True]
     assert coming.take_below(9_000) == []
+
+
+def test_labels_of_one_id_do_not_add_up() -> None:
+    kept = UnmatchedLabels(10)
+    sizes = []
+    for time_ms in range(5_000):
+        kept.put(label("a", time_ms))
+        sizes.append(len(kept._by_expiry))
+    assert max(sizes) < 1_100
+    assert kept.expire(5_099) == 0
+    assert kept.expire(5_100) == 1

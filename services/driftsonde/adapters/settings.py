@@ -149,7 +149,9 @@ class SketcherSettings:
     )
     join_index_rows: int = _setting(1_000_000, "predictions kept in memory to be joined with labels", low=1)
     unmatched_labels: int = _setting(
-        100_000, "labels of a partition that are kept for a prediction that is still to come", low=1
+        50_000,
+        "labels of a partition, about 400 bytes each, that are kept for a prediction that is still to come",
+        low=1,
     )
     future_tolerance_ms: int = _setting(300_000, "a timestamp further in the future is quarantined", low=0)
     progress_repeat_s: float = _setting(5.0, "how often a partition's progress is repeated", low=0.1)

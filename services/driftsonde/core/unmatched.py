@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from driftsonde.core.join import Entries, Place
 
+# Expiries of labels that are gone, which may lie about.
+_SLACK = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedLabel:
@@ -52,6 +55,8 @@ class UnmatchedLabels:
         self._labels.setdefault(label.model, {})[label.id] = label
         self._count += known is None
         heapq.heappush(self._by_expiry, (label.expires_ms, label.model, label.id))
+        if len(self._by_expiry) > 2 * self._count + _SLACK:
+            self._sort_anew()
         self._changed[label.model, label.id] = None
 
     def get(self, model: str, prediction_id: str) -> UnmatchedLabel | None:
@@ -94,6 +99,12 @@ class UnmatchedLabels:
                 self.pop(entry[1], entry[2])
                 dropped += 1
         return dropped
+
+    def _sort_anew(self) -> None:
+        """Forget the order of labels that are no longer there: many of one id must not add up."""
+        live = (label for labels in self._labels.values() for label in labels.values())
+        self._by_expiry = [(label.expires_ms, label.model, label.id) for label in live]
+        heapq.heapify(self._by_expiry)
 
     def _is_stale(self, entry: tuple[int, str, str]) -> bool:
         """Whether a newer label has taken the place of this one, or it has been taken out."""

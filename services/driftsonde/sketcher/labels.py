@@ -153,9 +153,10 @@ class WaitingLabels:
             case Kept(model, ids):
                 asked = ids
             case LabelBatch(model=model, ids=ids):
-                hot = {i: self._visible(self.index.find(model, i), waiting.gate_ms) for i in ids}
+                gate_ms, find = waiting.gate_ms, self.index.find
+                hot = {i: [place for place in find(model, i) if place[0].arrived_ms < gate_ms] for i in ids}
                 self._noted[waiting.offset] = (model, hot)
-                asked = tuple(i for i, places in hot.items() if self._may_lie_elsewhere(model, places))
+                asked = self._not_known_in_full(model, hot)
         if not asked:
             return None
         return Lookup(model, asked, self.partition, self.index.missing_below, waiting.offset, waiting.gate_ms)
@@ -194,11 +195,15 @@ class WaitingLabels:
                 if prediction_id in wanted:
                     self._coming.put(entries, row)
 
-    def _may_lie_elsewhere(self, model: str, places: list[Place]) -> bool:
-        first_ms = min((entries.arrived_ms for entries, _ in places), default=None)
-        if first_ms is None or self.index.missing_below == 0:
-            return first_ms is None
-        return first_ms < self.index.missing_until_ms + self._plan(model).spec.lateness_ms
+    def _not_known_in_full(self, model: str, hot: Mapping[str, list[Place]]) -> tuple[str, ...]:
+        if self.index.missing_below == 0:
+            return tuple(prediction_id for prediction_id, places in hot.items() if not places)
+        copies_until_ms = self.index.missing_until_ms + self._plan(model).spec.lateness_ms
+        return tuple(
+            prediction_id
+            for prediction_id, places in hot.items()
+            if not places or min(entries.arrived_ms for entries, _ in places) < copies_until_ms
+        )
 
     def _late_pairs(self, gate_ms: int) -> list[Pair]:
         """The labels that have waited, with the predictions that are seen from this gate on and were not before."""
@@ -229,29 +234,29 @@ class WaitingLabels:
 
     def _own_pairs(
         self, labels: LabelBatch, hot: Mapping[str, list[Place]], stored: Mapping[str, list[Place]]
-    ) -> Iterable[Pair]:
+    ) -> list[Pair]:
         """The labels of a message with the predictions that it sees; those that see none are kept."""
         spec = self._plan(labels.model).spec
-        patience_ms = wait_ms(spec)
-        values = target_values(spec, labels.labels).tolist()
-        for prediction_id, value, time_ms in zip(
-            labels.ids, values, labels.timestamps_ms.tolist(), strict=True
+        values = target_values(spec, labels.labels)
+        times = labels.timestamps_ms
+        expiries = times + wait_ms(spec)
+        pairs: list[Pair] = []
+        for prediction_id, value, time_ms, expires_ms in zip(
+            labels.ids, values.tolist(), times.tolist(), expiries.tolist(), strict=True
         ):
-            known = stored.get(prediction_id, [])
-            streams = {entries.stream for entries, _ in known}
-            places = [*known, *(place for place in hot[prediction_id] if place[0].stream not in streams)]
-            if not places:
-                self._keep(UnmatchedLabel(labels.model, prediction_id, value, time_ms, time_ms + patience_ms))
-                continue
-            if known:
+            places = hot[prediction_id]
+            if known := stored.get(prediction_id):
                 self.tally.matched_in_store += 1
-            else:
+                streams = {entries.stream for entries, _ in known}
+                places = [*known, *(place for place in places if place[0].stream not in streams)]
+                pairs.extend(self._kept_pairs(labels.model, prediction_id, places))
+            elif places:
                 self.tally.matched_in_memory += 1
-            yield from self._kept_pairs(labels.model, prediction_id, places)
-            if not np.isnan(value):
-                yield from (
-                    (e, row, value, time_ms) for e, row in places if in_time(e, time_ms + patience_ms)
-                )
+            else:
+                self._keep(UnmatchedLabel(labels.model, prediction_id, value, time_ms, expires_ms))
+            if value == value:  # it is not missing
+                pairs.extend((e, row, value, time_ms) for e, row in places if in_time(e, expires_ms))
+        return pairs
 
     def _keep(self, label: UnmatchedLabel) -> None:
         self.tally.unmatched += 1
