@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo:demo", "Show a real incident, found and handled."),
     "digest": Entry("digest:digest", "Print a hash of the results, for comparing two runs."),
     "doctor": Entry("doctor:doctor", "Check what the services need, and say how to mend it."),
+    "explain": Entry("explain:explain_command", "Say why a decision was made, and what came of it."),
     "migrate": Entry("migrate:migrate", "Bring the ClickHouse schema up to date."),
     "register": Entry("register:register", "Register a model, and a version with its baseline."),
     "replay": Entry("replay:replay", "Judge a file of logged predictions."),

@@ -1,5 +1,6 @@
 """The commands against the embedded servers."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -99,6 +100,13 @@ def test_the_audit_log_holds_until_somebody_changes_it(shell: Shell, servers: Se
         0,
         f"fraud: topic: 2 links, head {decisions[1].hash[:16]}\nfraud: the archive is behind\n",
     )
+
+    status, out = shell("explain", decisions[1].id)
+    assert (status, out.splitlines()[0]) == (0, "retrain of fraud, version 1: decided")
+    assert "psi of amount 0.7, bar 0.2, n 500" in out
+    status, out = shell("explain", decisions[1].id, "--json")
+    assert (status, json.loads(out)["decision"]) == (0, decisions[1].id)
+    assert shell("explain", "none") == (2, "driftsonde: no decision none\n")
 
     store = Store(servers.clickhouse)
     source = SourceMessage("decisions", 0, 0, b"fraud", b"")

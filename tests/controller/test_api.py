@@ -256,6 +256,19 @@ def test_what_is_refused_is_in_the_audit_log(api: httpx.Client, desk: Desk) -> N
     assert kept[1].previous == kept[0].hash
 
 
+def test_a_decision_is_explained(api: httpx.Client, desk: Desk) -> None:
+    desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN)], RECOMMEND)
+    ok(api.post(f"/v1/decisions/{proposal.id}/approve", json={"reason": "go"}))
+    found = ok(api.get(f"/v1/decisions/{proposal.id}/explanation"))
+    assert [(step["step"], step["actor"]) for step in found["steps"]] == [
+        ("proposed", "controller"),
+        ("approved", "ann"),
+    ]
+    assert found["signal"]["evidence"][0]["statistic"] == "psi"
+    assert "approved by ann: go" in found["text"]
+    problem(api.get("/v1/decisions/none/explanation"), 404)
+
+
 def test_a_proposal_is_rejected(api: httpx.Client, desk: Desk) -> None:
     desk.state, (proposal,) = after(desk.state, [canary_rollback()], RECOMMEND)
     body = ok(api.post(f"/v1/decisions/{proposal.id}/reject", json={"reason": "planned"}))

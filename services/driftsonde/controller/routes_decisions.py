@@ -10,6 +10,7 @@ from driftsonde.controller.backend import Backend, Json, Limit, Reason, RequestB
 from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.canonical import to_object
 from driftsonde.core.control.decisions import Decision, Kind, Step
+from driftsonde.core.control.explaining import as_text, explain
 from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import (
     Acknowledgement,
@@ -127,6 +128,12 @@ def decisions_router(backend: Backend) -> APIRouter:
     @router.get("/{decision_id}")
     def decision(decision_id: str) -> Json:
         return _decision(backend.state(), decision_id)
+
+    @router.get("/{decision_id}/explanation")
+    def explanation(decision_id: str) -> Json:
+        """Why it was made, and what came of it: all that is stored, and the same as `text`."""
+        found = explain(backend.state(), decision_id)
+        return to_object(found) | {"text": as_text(found)}
 
     @router.post("/{decision_id}/approve")
     def approve(decision_id: str, body: Answer, person: Annotated[Person, approver]) -> Json:
