@@ -3,7 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import archiver, client, controller, end_to_end, growth, judge, kernels, queries, sketcher
+from bench import (
+    archiver,
+    client,
+    controller,
+    end_to_end,
+    growth,
+    judge,
+    kernels,
+    queries,
+    sketcher,
+    statistics,
+)
 from bench.figures import Recorder, Scale
 from bench.peers import compare
 
@@ -21,6 +32,7 @@ class Part:
 
 PARTS = (
     Part("kernels", kernels.measure, 120),
+    Part("statistics", statistics.measure, 120),
     Part("client", client.measure, 180),
     Part("sketcher", sketcher.measure, 420),
     Part("judge", judge.measure, 180),

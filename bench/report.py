@@ -7,7 +7,6 @@ from itertools import groupby
 
 from bench.figures import Entry, Failure, Figure, Target
 
-
 _PROBLEM_CHARS = 400
 
 
