@@ -5,12 +5,13 @@ The file has a row each half hour and the columns timestamp, six features and la
 
 import csv
 import gzip
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from river import forest
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier  # type: ignore[import-untyped]  # scikit-learn ships no types
 
 from bench.detection.streams import OutcomeStream
 
@@ -41,7 +42,7 @@ def _online(features: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) ->
     model = forest.ARFClassifier(n_models=3, seed=0)
     wrong = []
     for row, label in zip(features.tolist(), labels.tolist(), strict=True):
-        named = dict(zip(FEATURES, row, strict=True))
+        named: dict[Hashable, float] = dict(zip(FEATURES, row, strict=True))
         wrong.append(model.predict_one(named) != label)
         model.learn_one(named, label)
     return np.array(wrong[_TRAINING_ROWS:])

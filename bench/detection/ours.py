@@ -40,9 +40,7 @@ class Episodes:
     def none(cls, seeds: int) -> "Episodes":
         return cls(np.zeros(seeds, dtype=np.bool_), np.zeros(seeds, dtype=np.int64))
 
-    def observe(
-        self, alarmed: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def observe(self, alarmed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """(who is paged, whose episode ends) at this window."""
         paged = alarmed & ~self.open
         self.open = self.open | alarmed
@@ -52,7 +50,9 @@ class Episodes:
         return paged, ended
 
 
-def watch_outcomes(stream: OutcomeStream, window_rows: int, known_rate: float | None = None) -> list[list[int]]:
+def watch_outcomes(
+    stream: OutcomeStream, window_rows: int, known_rate: float | None = None
+) -> list[list[int]]:
     """The rows after which each seed paged. known_rate: the baseline's rate is known, not estimated from its rows."""
     seeds, total = stream.errors.shape
     windows = total // window_rows

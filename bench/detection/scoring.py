@@ -45,9 +45,7 @@ def score(
     if changes is None:
         return Score(stream, rule, seeds, np.nan, np.nan, np.nan, np.nan, 0, 0, mean_pages)
     excused = [(start, min(rows, end + GRACE_ROWS)) for start, end in changes]
-    false = [
-        sum(not any(start < page <= end for start, end in excused) for page in one) for one in pages
-    ]
+    false = [sum(not any(start < page <= end for start, end in excused) for page in one) for one in pages]
     healthy_rows = rows - sum(end - start for start, end in excused)
     delays = []
     for one in pages:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from river.datasets import synth
 from river.datasets.base import SyntheticDataset
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier  # type: ignore[import-untyped]  # scikit-learn ships no types
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -119,7 +119,10 @@ GENERATORS: dict[str, Concepts] = {
         synth.Agrawal(0, seed=seed, perturbation=0.1),
         synth.Agrawal(2, seed=seed + 1, perturbation=0.1),
     ),
-    "Sine": lambda seed: (synth.Sine(0, seed=seed, has_noise=True), synth.Sine(2, seed=seed + 1, has_noise=True)),
+    "Sine": lambda seed: (
+        synth.Sine(0, seed=seed, has_noise=True),
+        synth.Sine(2, seed=seed + 1, has_noise=True),
+    ),
 }
 
 # The chance that a row follows the second concept, by row.
