@@ -1,6 +1,7 @@
 """The HTTP API, served for real, over a state machine without a broker."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from types import MappingProxyType
@@ -231,6 +232,15 @@ def test_a_rollout_by_people(api: httpx.Client) -> None:
     problem(api.post("/v1/rollouts/fraud/leap", json={}), 422)
     problem(api.get("/v1/rollouts/credit"), 404)
     problem(api.post("/v1/rollouts/credit/pause", json={}), 404)
+
+
+def test_the_scorecard(api: httpx.Client, desk: Desk) -> None:
+    desk.state, _ = after(desk.state, [signal(SignalKind.ALERT)], RECOMMEND, time.time_ns() // 1_000_000)
+    found = ok(api.get("/v1/scorecard", params={"days": 7}))
+    assert (found["models"], found["models_per_owner"], found["incidents"]) == (1, {"nobody": 1}, 1)
+    assert (found["within_sla"], found["lineage"]) == (1.0, 0.5)
+    assert found["detect"]["n"] == 1
+    problem(api.get("/v1/scorecard", params={"days": 0}), 422)
 
 
 def test_automation_is_stopped_and_started(api: httpx.Client) -> None:

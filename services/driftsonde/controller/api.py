@@ -14,6 +14,7 @@ from driftsonde.controller.routes_console import SignInNeeded, console_router, l
 from driftsonde.controller.routes_decisions import decisions_router, incidents_router
 from driftsonde.controller.routes_models import models_router
 from driftsonde.controller.routes_rollouts import rollouts_router
+from driftsonde.controller.routes_scorecard import scorecard_router
 from driftsonde.controller.routes_switches import automation_router, maintenance_router
 from driftsonde.controller.routes_traffic import gates_router, traffic_router
 from driftsonde.core.control.access import Role
@@ -27,6 +28,7 @@ ROUTERS = (
     rollouts_router,
     maintenance_router,
     automation_router,
+    scorecard_router,
 )
 
 
