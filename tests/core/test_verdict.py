@@ -10,9 +10,10 @@ from scipy import stats
 from driftsonde.core.baseline import CategoricalReference, NumericReference
 from driftsonde.core.events import Column, NumericColumn, PredictionBatch, Variant
 from driftsonde.core.inputs import sketch_rows
-from driftsonde.core.plan import Plan
+from driftsonde.core.plan import Plan, plan_for
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import DriftRule, ModelSpec, PerformanceRule, Policy, QualityRule, Task
+from driftsonde.core.statistics.intervals import normal_mean
 from driftsonde.core.strata import one_stratum
 from driftsonde.core.verdict import (
     Metric,
@@ -250,3 +251,27 @@ def test_rmse_breaches_with_evidence(scale: float, breached: bool) -> None:
 def test_a_window_without_labels_says_nothing() -> None:
     assert judge_outcomes(LABELLED, outcomes_sketch(LABELLED, [], []), END_MS, 10) == []
     assert outcome_totals(LABELLED, None) == (0, 0)
+
+
+def test_losses_and_macro_averages_have_the_intervals_of_the_rows() -> None:
+    rng = np.random.default_rng(12)
+    scores = rng.random(3_000)  # more than are kept exactly
+    labels = (rng.random(3_000) < scores).astype(int)
+    plan = plan_for(ModelSpec("m", Task.BINARY), None, "", "policy")
+    found = {m.name: m for m in judge_outcomes(plan, outcomes_sketch(plan, labels, labels, scores), 0, 3_000)}
+    losses = {"brier": (scores - labels) ** 2, "log_loss": -np.log(np.where(labels == 1, scores, 1 - scores))}
+    for name, each in losses.items():
+        expected = normal_mean(3_000, float(each.sum()), float(each @ each), 0.99)
+        assert found[name].value == pytest.approx(each.mean())
+        assert (found[name].lower, found[name].upper) == pytest.approx(
+            (expected.lower, expected.upper), rel=5e-3
+        )
+    one = {m.name: m for m in judge_outcomes(plan, outcomes_sketch(plan, [1], [1], [0.75]), 0, 1)}["brier"]
+    assert one.value == 0.0625
+    assert math.isnan(one.lower)
+    classes = plan_for(ModelSpec("m", Task.MULTICLASS, classes=("a", "b")), None, "", "policy")
+    truth = rng.integers(0, 3, 400)  # the third is no class
+    guessed = np.where(rng.random(400) < 0.8, truth, rng.integers(0, 3, 400))
+    for m in judge_outcomes(classes, outcomes_sketch(classes, guessed, truth), 0, 400):
+        if m.name in ("precision", "recall", "f1"):
+            assert 0 < m.lower < m.value < m.upper < 1

@@ -24,8 +24,10 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
-from driftsonde.core.statistics import intervals, performance
+from driftsonde.core.statistics import intervals, performance, score_losses
+from driftsonde.core.statistics.class_intervals import average_intervals
 from driftsonde.core.statistics.intervals import Interval
+from driftsonde.core.statistics.score_losses import MeanLoss
 
 NAN = math.nan
 
@@ -231,8 +233,19 @@ def _scores(sketch: Sketch, confidence: float) -> Iterator[Metric]:
     bounds = intervals.hanley_mcneil(auc, n_negative, n_positive, confidence)
     yield Metric("", "roc_auc", n, auc, bounds.lower, bounds.upper)
     # Rounding, after what was put in was taken out again, can leave a sum of nothing a little below 0.
-    yield Metric("", "log_loss", n, max(0.0, log_loss) / n if n else NAN)
-    yield Metric("", "brier", n, max(0.0, squared) / n if n else NAN)
+    points = (sketch.points.values, negatives, positives)
+    yield _mean_loss("log_loss", log_loss, score_losses.log_loss(*points, confidence))
+    yield _mean_loss("brier", squared, score_losses.brier_score(*points, confidence))
+
+
+def _mean_loss(name: str, total: float, of_points: MeanLoss) -> Metric:
+    """The mean is from the exact sum, how far its interval reaches from the scores, which may be rounded."""
+    n = of_points.n
+    if n < 2:
+        return Metric("", name, n, max(0.0, total) / n if n else NAN)
+    value = max(0.0, total) / n
+    down, up = of_points.value - of_points.interval.lower, of_points.interval.upper - of_points.value
+    return Metric("", name, n, value, max(0.0, value - down), value + up)
 
 
 def _multiclass(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:
@@ -242,9 +255,16 @@ def _multiclass(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iter
     yield _accuracy(plan, labelled, correct, interval, judged)
     scores = performance.class_scores(confusion)
     # Macro averages over the classes; other values count against them, but are no class to be found.
-    for name, values in (("precision", scores.precision), ("recall", scores.recall), ("f1", scores.f1)):
+    classes = len(plan.outcomes.classes)
+    bounds = average_intervals(confusion, "macro", plan.spec.policy.performance.confidence, classes)
+    for name, values, interval in (
+        ("precision", scores.precision, bounds.precision),
+        ("recall", scores.recall, bounds.recall),
+        ("f1", scores.f1, bounds.f1),
+    ):
         defined = values[:-1][~np.isnan(values[:-1])]
-        yield Metric("", name, labelled, float(defined.mean()) if defined.size else NAN)
+        mean = float(defined.mean()) if defined.size else NAN
+        yield Metric("", name, labelled, mean, interval.lower, interval.upper)
 
 
 def _regression(plan: Plan, sketch: Sketch, labelled: int, judged: bool) -> Iterator[Metric]:

@@ -61,6 +61,15 @@ def test_a_class_without_rows_is_left_out() -> None:
     assert (nothing.recall.lower, nothing.recall.upper) == (0, 1)
 
 
+def test_only_the_first_classes_are_averaged_and_the_others_count_against_them() -> None:
+    cells = [[30, 10, 5], [0, 40, 5], [3, 3, 9]]
+    two = average_intervals(cells, "macro", 0.9, classes=2)
+    scores = class_scores(cells)
+    assert two.recall.lower < float(scores.recall[:2].mean()) < two.recall.upper
+    assert two != average_intervals(cells, "macro", 0.9)
+    assert average_intervals(cells, "macro", 0.9, classes=3) == average_intervals(cells, "macro", 0.9)
+
+
 def test_refuses_another_average() -> None:
     with pytest.raises(ValueError, match="average"):
         average_intervals([[1]], "none", 0.9)  # type: ignore[arg-type]

@@ -53,14 +53,17 @@ def class_intervals(confusion: npt.ArrayLike, confidence: float) -> ClassInterva
     )
 
 
-def average_intervals(confusion: npt.ArrayLike, average: Average, confidence: float) -> AverageIntervals:
+def average_intervals(
+    confusion: npt.ArrayLike, average: Average, confidence: float, classes: int | None = None
+) -> AverageIntervals:
     """The intervals of `performance.average_scores`, around its estimates.
 
     "micro": Wilson's interval of the accuracy. "macro" and "weighted": per class the distance from the estimate to the ends of
     its own interval, combined. Recalls are independent given the labels, precisions given the predictions, so their
     distances add in squares (the method of variance estimates recovery); the classes' F1 share their errors, so
     their distances add up as they are, which is valid for any dependence and too long by up to sqrt(K). Classes
-    without the score are left out, and the weights (the labelled shares) are taken as given.
+    without the score are left out, and the weights (the labelled shares) are taken as given. `classes`: only the first so
+    many are averaged; the others, e.g. values of no known class, only count against them ("macro" and "weighted").
     ValueError: another average. Source: Zou & Donner, Stat. Med. 27(10), 2008.
 
     >>> macro = average_intervals([[30, 10], [0, 40]], "macro", 0.95)
@@ -68,6 +71,7 @@ def average_intervals(confusion: npt.ArrayLike, average: Average, confidence: fl
     True
     """
     cells = as_confusion(confusion)
+    kept = slice(classes)
     if average == "micro":
         right = wilson(float(np.trace(cells)), float(cells.sum()), confidence)
         return AverageIntervals(right, right, right)
@@ -77,9 +81,13 @@ def average_intervals(confusion: npt.ArrayLike, average: Average, confidence: fl
     each = class_intervals(cells, confidence)
     weights = labelled if average == "weighted" else np.ones_like(labelled)
     return AverageIntervals(
-        precision=_combined(hits, predicted, each.precision, weights, independent=True),
-        recall=_combined(hits, labelled, each.recall, weights, independent=True),
-        f1=_combined(2 * hits, labelled + predicted, each.f1, weights, independent=False),
+        precision=_combined(
+            hits[kept], predicted[kept], each.precision[kept], weights[kept], independent=True
+        ),
+        recall=_combined(hits[kept], labelled[kept], each.recall[kept], weights[kept], independent=True),
+        f1=_combined(
+            2 * hits[kept], (labelled + predicted)[kept], each.f1[kept], weights[kept], independent=False
+        ),
     )
 
 

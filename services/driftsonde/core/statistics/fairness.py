@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from driftsonde.core.statistics.counts import check_probability
-from driftsonde.core.statistics.intervals import Interval, clopper_pearson
+from driftsonde.core.statistics.intervals import Interval, clopper_pearson_each
 from driftsonde.core.statistics.performance import BinaryOutcomes
 
 NOT_ENOUGH_ROWS = "not enough rows"
@@ -109,11 +109,11 @@ def _rates(shares: Mapping[str, tuple[int, int]], bars: FairnessBars, families: 
     enough = {name: share for name, share in shares.items() if share[1] >= bars.min_rows}
     if len(enough) < 2:
         return []
-    each = 1 - (1 - bars.confidence) / (len(enough) * families)
-    return [
-        _Rate(name, hits, rows, clopper_pearson(hits, rows, each))
-        for name, (hits, rows) in sorted(enough.items())
-    ]
+    hits, rows = zip(*enough.values(), strict=True)
+    lower, upper = clopper_pearson_each(hits, rows, 1 - (1 - bars.confidence) / (len(enough) * families))
+    ends = zip(enough.items(), lower.tolist(), upper.tolist(), strict=True)
+    rates = [_Rate(name, *share, Interval(low, high)) for (name, share), low, high in ends]
+    return sorted(rates, key=lambda rate: rate.group)
 
 
 def _difference(name: str, rates: Sequence[_Rate], bars: FairnessBars) -> Disparity:

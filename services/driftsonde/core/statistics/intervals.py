@@ -8,9 +8,11 @@ interval is the metric's whole range. ValueError naming the argument for values 
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from scipy import optimize, special
 
-from driftsonde.core.statistics.counts import check_probability
+from driftsonde.core.statistics.counts import FloatArray, check_probability
 from driftsonde.core.statistics.performance import BinaryOutcomes, RegressionOutcomes
 
 
@@ -63,16 +65,29 @@ def clopper_pearson(successes: float, n: float, confidence: float) -> Interval:
     >>> interval.lower, round(interval.upper, 4)
     (0.0, 0.3085)
     """
+    lower, upper = clopper_pearson_each(np.array([successes]), np.array([n]), confidence)
+    return Interval(float(lower[0]), float(upper[0]))
+
+
+def clopper_pearson_each(
+    successes: npt.ArrayLike, n: npt.ArrayLike, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """(lower, upper) of `clopper_pearson` for many proportions at once, float64 of the shape of the arguments, each by itself.
+
+    >>> [ends.round(4).tolist() for ends in clopper_pearson_each([0, 10], [10, 10], 0.95)]
+    [[0.0, 0.6915], [0.3085, 1.0]]
+    """
     check_probability("confidence", confidence)
-    if not 0 <= n < math.inf:
-        raise ValueError(f"n must be a number of rows, got {n}")
-    if not 0 <= successes <= n:
-        raise ValueError(f"successes must lie between 0 and n = {n}, got {successes}")
-    tail = (1 - confidence) / 2
-    misses = n - successes
-    lower = float(special.betaincinv(successes, misses + 1, tail)) if successes > 0 else 0.0
-    upper = float(special.betaincinv(successes + 1, misses, 1 - tail)) if misses > 0 else 1.0
-    return Interval(lower, upper)
+    hits, rows = np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    if not ((rows >= 0) & (rows < math.inf)).all():
+        raise ValueError(f"n must be numbers of rows, got {rows}")
+    if not ((hits >= 0) & (hits <= rows)).all():
+        raise ValueError(f"successes must lie between 0 and n = {rows}, got {hits}")
+    tail, misses = (1 - confidence) / 2, rows - hits
+    # The beta law's parameters must be positive; where they are not, the end is the range's own.
+    lower = np.where(hits > 0, special.betaincinv(np.maximum(hits, 1e-300), misses + 1, tail), 0.0)
+    upper = np.where(misses > 0, special.betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail), 1.0)
+    return lower, upper
 
 
 def normal_mean(n: int, total: float, sum_squares: float, confidence: float) -> Interval:

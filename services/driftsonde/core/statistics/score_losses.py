@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftsonde.core.statistics.counts import FloatArray, as_count_pair, check_probability
-from driftsonde.core.statistics.intervals import Interval, clopper_pearson, normal_mean, wilson
+from driftsonde.core.statistics.intervals import Interval, clopper_pearson_each, normal_mean, wilson
 
 # As scikit-learn's log_loss: a certain and wrong score costs a finite amount.
 SCORE_MARGIN = float(np.finfo(np.float64).eps)
@@ -92,12 +92,10 @@ def calibration_error_interval(
     used = n > 0
     if not used.any():
         return Interval(0.0, 1.0)
-    each = 1 - (1 - confidence) / int(used.sum())
-    lower = upper = 0.0
-    for count, total, hit in zip(n[used].tolist(), score[used].tolist(), hits[used].tolist(), strict=True):
-        rate, mean = clopper_pearson(hit, count, each), total / count
-        lower += count * max(0.0, rate.lower - mean, mean - rate.upper)
-        upper += count * max(abs(rate.lower - mean), abs(rate.upper - mean))
+    n, mean = n[used], score[used] / n[used]
+    least, most = clopper_pearson_each(hits[used], n, 1 - (1 - confidence) / n.size)
+    lower = float(n @ np.maximum(0.0, np.maximum(least - mean, mean - most)))
+    upper = float(n @ np.maximum(np.abs(least - mean), np.abs(most - mean)))
     whole = float(n.sum())
     return Interval(lower / whole, min(1.0, upper / whole))
 
