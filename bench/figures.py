@@ -38,7 +38,7 @@ class Target:
 class Figure:
     """One measured number, and on what: 0 where a field says nothing about it.
 
-    part, name: what was measured. rows, columns: of the load (columns: features). message_bytes: the mean. cores: what
+    part, name: what was measured. rows, columns: of the load (columns: features). message_rows, message_bytes: of a message, the mean. cores: what
     the measured process or processes may use. cpu_s: what they used. peak_mb: their peak resident memory together.
     curve, at: of a growth curve, what grows and how far it has.
     """
@@ -49,6 +49,7 @@ class Figure:
     unit: str
     rows: int = 0
     columns: int = 0
+    message_rows: int = 0
     message_bytes: int = 0
     cores: int = 1
     cpu_s: float = 0.0

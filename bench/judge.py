@@ -7,6 +7,7 @@ from functools import partial
 from bench.figures import Recorder, Scale, Target
 from bench.folding import messages_of, plan_of, sketches_of
 from bench.machine import own_peak_mb
+from bench.names import JUDGE_CLOSE
 from bench.stage import stage
 from bench.workload import START_MS, WINDOW_MS, Workload
 from driftsonde.adapters.avro import Codec
@@ -40,7 +41,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
         "note": f"one window start, {len(SEGMENTS)} segments",
     }
     recorder.add(
-        "close, compute and hold against the rules",
+        JUDGE_CLOSE,
         best_s * 1_000,
         "ms",
         target=Target(50.0, at_least=False),

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from bench.figures import Recorder, Scale, Target
 from bench.machine import peak_mb
+from bench.names import WINDOW_ROW
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.resources import schemas_directory
@@ -114,7 +115,7 @@ def _weigh(store: Store, recorder: Recorder, days: int) -> None:
     )
     total = sum(size for _, size in sizes)
     parts = ", ".join(f"{name} {size / rows:.2g}" for name, size in sizes[:7])
-    recorder.add("a window of a column in `windows`", total / rows, "bytes", rows=rows, note=parts)
+    recorder.add(WINDOW_ROW, total / rows, "bytes", rows=rows, note=parts)
 
 
 def _try_codecs(store: Store, recorder: Recorder) -> None:

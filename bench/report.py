@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from bench.capacity import Load, needs
 from bench.figures import Entry, Failure, Figure, Target
 
 _PROBLEM_CHARS = 400
@@ -26,7 +27,21 @@ def render(run: Run) -> str:
     ordered = sorted(run.entries, key=lambda entry: run.titles.index(entry.part))
     for part, entries in groupby(ordered, key=lambda entry: entry.part):
         lines += ["", f"## {part}", "", *_table(list(entries))]
+    lines += _capacity(run.entries)
     return "\n".join(lines) + "\n"
+
+
+def _capacity(entries: Sequence[Entry]) -> list[str]:
+    """What the load of docs/capacity.md needs."""
+    load = Load(rows_per_s=1e6, features=100)
+    rows = [
+        f"| {need.what} | {format_number(need.value)} {need.unit} | {need.how} |"
+        for need in needs(load, entries)
+    ]
+    if not rows:
+        return []
+    title = f"## capacity: {load.rows_per_s:,.0f} predictions a second with {load.features} features"
+    return ["", title, "", "| what | needs | from |", "|---|--:|---|", *rows]
 
 
 def _table(entries: Sequence[Entry]) -> Iterable[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from bench.figures import Recorder, Scale, Target
 from bench.limits import consume_rows_per_s, copy_rows_per_s
+from bench.names import NUMERIC_20, NUMERIC_200
 from bench.stage import Meter, Stage, stage
 from bench.workload import Workload, event_payloads
 
@@ -25,7 +26,7 @@ def cases(scale: Scale) -> list[tuple[str, Workload, Target | None]]:
 
     return [
         (
-            "20 numeric, messages of 1,000 rows",
+            NUMERIC_20,
             sized(_BASE, 512_000, 2_560_000),
             Target(1_000_000),
         ),
@@ -35,7 +36,7 @@ def cases(scale: Scale) -> list[tuple[str, Workload, Target | None]]:
             Target(400_000),
         ),
         (
-            "200 numeric, messages of 250 rows",
+            NUMERIC_200,
             sized(replace(_BASE, rows=250, numeric=200), 64_000, 384_000),
             Target(100_000),
         ),
@@ -66,7 +67,12 @@ def _measure(
 ) -> None:
     elapsed_s, cpu_s, peak = fold_all(here, workload.messages, workers=1)
     rows = workload.total_rows
-    load = {"rows": rows, "columns": workload.columns, "message_bytes": message_bytes}
+    load = {
+        "rows": rows,
+        "columns": workload.columns,
+        "message_rows": workload.rows,
+        "message_bytes": message_bytes,
+    }
     rate = rows / elapsed_s
     note = per_cpu_second(rows, cpu_s)
     recorder.add(name, rate, "rows/s", **load, cpu_s=cpu_s, peak_mb=peak, target=target, note=note)
