@@ -25,23 +25,23 @@ def batch_of(countries: list[str | None], devices: list[str | None] | None = Non
 
 def test_slices_are_named_and_bounded() -> None:
     assert SLICING.labels == ("", "country=DE", "country=FR", "country=(other)", "device=(other)")
-    country, device = SLICING.codes(batch_of(["FR", "IT", None, "DE"]))
+    country, device = SLICING.codes([batch_of(["FR", "IT", None]), batch_of(["DE"])])
     assert country.tolist() == [2, 3, -1, 1]
     assert device.tolist() == [4, 4, 4, 4]
-    absent = SLICING.codes(replace(batch_of(["FR", "DE"]), columns=()))
+    absent = SLICING.codes([replace(batch_of(["FR", "DE"]), columns=())])
     assert [codes.tolist() for codes in absent] == [[-1, -1], [-1, -1]]
 
 
 def test_a_numeric_segment_column_is_refused() -> None:
     batch = replace(batch_of(["DE"]), columns=(numeric("country", [1.0]),))
     with pytest.raises(InvalidEvent, match=r"columns\[country\]: is numeric"):
-        SLICING.codes(batch)
+        SLICING.check(batch)
 
 
 def test_a_value_that_is_called_other_joins_the_others() -> None:
     plan = plan_of(SPEC, "1", categorical("country", ["DE", "(other)", "FR"]))
     assert slicing_of(SPEC, plan.baseline).values == (("DE", "FR"), ())
-    assert slicing_of(SPEC, plan.baseline).codes(batch_of(["(other)", "IT"]))[0].tolist() == [3, 3]
+    assert slicing_of(SPEC, plan.baseline).codes([batch_of(["(other)", "IT"])])[0].tolist() == [3, 3]
 
 
 @given(
@@ -63,7 +63,7 @@ def test_each_row_is_in_the_groups_that_its_values_name(
     windows = np.array([row[2] * 1_000 for row in rows], dtype=np.int64)
     late = np.array([row[3] for row in rows], dtype=np.int64)
     template = key_template("m", "1", Variant.CHAMPION, Kind.INPUTS, "b")
-    groups = group_rows(template, SLICING.labels, SLICING.codes(batch), windows, late)
+    groups = group_rows(template, SLICING.labels, SLICING.codes([batch]), windows, late)
     assert len(set(groups.keys)) == len(groups.keys)
     assert groups.strata.groups == len(groups.keys)
     whole, country, device = groups.strata.members[:, groups.strata.of_row]

@@ -7,6 +7,7 @@ import numpy as np
 
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.chunks import OTHER, WHOLE, Kind, SketchKey, segment_label
+from driftsonde.core.columns import concatenate
 from driftsonde.core.events import CategoricalColumn, Codes, Ints, InvalidEvent, PredictionBatch, Variant
 from driftsonde.core.spec import ModelSpec
 from driftsonde.core.strata import Strata, number, representatives
@@ -35,23 +36,29 @@ class Slicing:
         )
         return (WHOLE, *named)
 
-    def codes(self, batch: PredictionBatch) -> list[Codes]:
-        """For each segment column the slice code of each row, int32[rows]; `NO_SLICE` where the value is missing."""
-        named = {column.name: column for column in batch.columns}
-        codes: list[Codes] = []
+    def check(self, batch: PredictionBatch) -> None:
+        """Raise `InvalidEvent` where a segment column is numeric."""
+        for column in batch.columns:
+            if column.name in self.columns and not isinstance(column, CategoricalColumn):
+                raise InvalidEvent(
+                    f"columns[{column.name}]", "is numeric; a segment column must be categorical"
+                )
+
+    def codes(self, batches: Sequence[PredictionBatch]) -> Codes:
+        """The slice code of each row of all batches for each segment column, int32[columns, rows]; `NO_SLICE` where the
+        value is missing. The batches have passed `check`."""
+        named = [{column.name: column for column in batch.columns} for batch in batches]
+        lengths = [len(batch.ids) for batch in batches]
+        codes = np.full((len(self.columns), sum(lengths)), NO_SLICE, dtype=np.int32)
         first = 1
-        for name, values in zip(self.columns, self.values, strict=True):
-            column = named.get(name)
+        for row, name, values in zip(codes, self.columns, self.values, strict=True):
+            place = {value: first + position for position, value in enumerate(values)}
+            other = first + len(values)
+            column = concatenate([columns.get(name) for columns in named], lengths)
             if isinstance(column, CategoricalColumn):
-                place = {value: first + position for position, value in enumerate(values)}
-                other = first + len(values)
                 table = [*(place.get(category, other) for category in column.categories), NO_SLICE]
-                codes.append(np.array(table, dtype=np.int32)[column.codes])
-            elif column is None:
-                codes.append(np.full(len(batch.ids), NO_SLICE, dtype=np.int32))
-            else:
-                raise InvalidEvent(f"columns[{name}]", "is numeric; a segment column must be categorical")
-            first += len(values) + 1
+                row[:] = np.array(table, dtype=np.int32)[column.codes]
+            first = other + 1
         return codes
 
 
@@ -72,7 +79,7 @@ class Groups:
 
 
 def group_rows(
-    template: SketchKey, labels: Sequence[str], slices: Sequence[Codes], windows_ms: Ints, late: Ints
+    template: SketchKey, labels: Sequence[str], slices: Sequence[Codes] | Codes, windows_ms: Ints, late: Ints
 ) -> Groups:
     """Groups of rows by (window, late, slice). `windows_ms` and `late` (0 or 1) are int64[rows]; `slices` are slice
     codes, the whole model (code 0 everywhere) not included; `template` gives what the keys have in common.

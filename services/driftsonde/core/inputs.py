@@ -13,7 +13,14 @@ import numpy as np
 
 from driftsonde.core.baseline import Baseline, CategoricalReference, NumericReference, Reference
 from driftsonde.core.column_folding import MessageRows, Totals, fold_categories, fold_numbers
-from driftsonde.core.events import Column, Floats, InvalidEvent, NumericColumn, PredictionBatch
+from driftsonde.core.events import (
+    CategoricalColumn,
+    Column,
+    Floats,
+    InvalidEvent,
+    NumericColumn,
+    PredictionBatch,
+)
 from driftsonde.core.sketch import Sketch, merge_unseen
 from driftsonde.core.strata import Strata, order_rows
 
@@ -30,6 +37,7 @@ class InputsLayout:
     offsets: tuple[int, ...]
     bins: int
     numeric: tuple[str, ...]
+    kinds: Mapping[str, type[Column]]
 
     @property
     def sums(self) -> int:
@@ -42,18 +50,20 @@ def layout_of(baseline: Baseline | None) -> InputsLayout:
     sizes = [len(reference.counts) for reference in references]
     offsets = tuple(int(offset) for offset in 1 + np.cumsum([0, *sizes]))
     numeric = tuple(reference.name for reference in references if isinstance(reference, NumericReference))
-    return InputsLayout(references, offsets[:-1], offsets[-1], numeric)
+    kinds: dict[str, type[Column]] = {
+        reference.name: NumericColumn if isinstance(reference, NumericReference) else CategoricalColumn
+        for reference in references
+    }
+    return InputsLayout(references, offsets[:-1], offsets[-1], numeric, kinds)
 
 
 def check_columns(layout: InputsLayout, batch: PredictionBatch) -> None:
     """Raise `InvalidEvent` where a column is numeric here and categorical in the baseline, or the reverse."""
-    found = _by_name(batch)
-    for reference in layout.references:
-        column = found.get(reference.name)
-        numeric = isinstance(reference, NumericReference)
-        if column is not None and isinstance(column, NumericColumn) is not numeric:
-            expected = "numeric" if numeric else "categorical"
-            raise InvalidEvent(f"columns[{reference.name}]", f"is not {expected}, as it is in the baseline")
+    for column in batch.columns:
+        expected = layout.kinds.get(column.name)
+        if expected is not None and not isinstance(column, expected):
+            kind = "numeric" if expected is NumericColumn else "categorical"
+            raise InvalidEvent(f"columns[{column.name}]", f"is not {kind}, as it is in the baseline")
 
 
 def sketch_rows(

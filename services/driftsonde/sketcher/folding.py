@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driftsonde.core.chunks import Kind, SketchKey
-from driftsonde.core.events import Codes, NumericColumn, PredictionBatch, Role
+from driftsonde.core.columns import concatenate
+from driftsonde.core.events import Codes, Column, Floats, NumericColumn, PredictionBatch, Role
 from driftsonde.core.grouping import group_rows, key_template
 from driftsonde.core.inputs import sketch_rows
 from driftsonde.core.join import NO_LABEL_TIME_MS, Entries, PredictionIndex, Stream
@@ -37,10 +38,13 @@ class Folding:
         for stream, parts in streams.items():
             plan = plan_of(self.plans, stream)
             batches = [batch for _, batch, _ in parts]
-            slices = [plan.slicing.codes(batch) for batch in batches]
-            self.chunk.extend(self._sketch_inputs(stream, plan, parts, slices))
-            for (message, batch, before_ms), codes in zip(parts, slices, strict=True):
-                held[message.offset] = entries_of(stream, plan, batch, before_ms, codes)
+            arrived_ms = [before_ms for *_, before_ms in parts]
+            slices = plan.slicing.codes(batches)
+            self.chunk.extend(self._sketch_inputs(stream, plan, batches, arrived_ms, slices))
+            every = _entries(stream, plan, batches, arrived_ms, slices)
+            held.update(
+                (message.offset, entries) for (message, *_), entries in zip(parts, every, strict=True)
+            )
         for offset, entries in sorted(held.items()):
             self.index.add(offset, entries)
 
@@ -48,41 +52,69 @@ class Folding:
         self,
         stream: Stream,
         plan: Plan,
-        parts: Sequence[tuple[Message, PredictionBatch, int]],
-        slices: Sequence[Sequence[Codes]],
+        batches: Sequence[PredictionBatch],
+        arrived_ms: Sequence[int],
+        slices: Codes,
     ) -> Mapping[SketchKey, Sketch]:
-        batches = [batch for _, batch, _ in parts]
         times = np.concatenate([batch.timestamps_ms for batch in batches])
-        before = np.repeat([before_ms for *_, before_ms in parts], [len(batch.ids) for batch in batches])
+        before = np.repeat(arrived_ms, [len(batch.ids) for batch in batches])
         windows = times - times % plan.spec.window_ms
         late = (windows + plan.spec.window_ms + plan.spec.lateness_ms <= before).astype(np.int64)
         self.tally.late_rows += int(late.sum())
         template = key_template(stream.model, stream.version, stream.variant, Kind.INPUTS, plan.baseline_id)
-        by_column = [np.concatenate(column) for column in zip(*slices, strict=True)]
-        groups = group_rows(template, plan.slicing.labels, by_column, windows, late)
+        groups = group_rows(template, plan.slicing.labels, slices, windows, late)
         sums = np.stack([self.chunk.sums(key, plan.inputs.sums) for key in groups.keys])
         sketches = sketch_rows(plan.inputs, batches, groups.strata, sums)
         return dict(zip(groups.keys, sketches, strict=True))
 
 
-def entries_of(
-    stream: Stream, plan: Plan, batch: PredictionBatch, arrived_ms: int, slices: Sequence[Codes] | None = None
-) -> Entries:
-    """What the outcomes of a batch will need; `slices` are its slice codes where they are known already."""
-    by_role = {column.role: column for column in batch.columns}
-    rows = len(batch.ids)
-    predicted = by_role.get(Role.PREDICTION)
-    score = by_role.get(Role.SCORE)
-    codes = plan.slicing.codes(batch) if slices is None else slices
-    return Entries(
-        stream=stream,
-        ids=batch.ids,
-        timestamps_ms=batch.timestamps_ms,
-        predictions=target_values(plan.spec, predicted) if predicted else np.full(rows, np.nan),
-        scores=score.values if isinstance(score, NumericColumn) else np.full(rows, np.nan),
-        slices=np.array(codes, dtype=np.int32).reshape(len(codes), rows),
-        slice_labels=plan.slicing.labels,
-        arrived_ms=arrived_ms,
-        labels=np.full(rows, np.nan),
-        label_times_ms=np.full(rows, NO_LABEL_TIME_MS, dtype=np.int64),
+def entries_of(stream: Stream, plan: Plan, batch: PredictionBatch, arrived_ms: int) -> Entries:
+    """What the outcomes of a batch will need."""
+    (entries,) = _entries(stream, plan, [batch], [arrived_ms], plan.slicing.codes([batch]))
+    return entries
+
+
+def _entries(
+    stream: Stream,
+    plan: Plan,
+    batches: Sequence[PredictionBatch],
+    arrived_ms: Sequence[int],
+    slices: Codes,
+) -> list[Entries]:
+    """What the outcomes of each batch will need: its rows of columns that all of them have in common."""
+    lengths = [len(batch.ids) for batch in batches]
+    by_role = [{column.role: column for column in batch.columns} for batch in batches]
+    predictions = _targets(plan, [columns.get(Role.PREDICTION) for columns in by_role], lengths)
+    scores = [columns.get(Role.SCORE) for columns in by_role]
+    labels, labelled_ms = (
+        np.full(sum(lengths), np.nan),
+        np.full(sum(lengths), NO_LABEL_TIME_MS, dtype=np.int64),
     )
+    entries: list[Entries] = []
+    end = 0
+    for batch, score, length, before_ms in zip(batches, scores, lengths, arrived_ms, strict=True):
+        rows = slice(end, end := end + length)
+        entries.append(
+            Entries(
+                stream=stream,
+                ids=batch.ids,
+                timestamps_ms=batch.timestamps_ms,
+                predictions=predictions[rows],
+                scores=score.values if isinstance(score, NumericColumn) else np.full(length, np.nan),
+                slices=slices[:, rows],
+                slice_labels=plan.slicing.labels,
+                arrived_ms=before_ms,
+                labels=labels[rows],
+                label_times_ms=labelled_ms[rows],
+            )
+        )
+    return entries
+
+
+def _targets(plan: Plan, columns: Sequence[Column | None], lengths: Sequence[int]) -> Floats:
+    """The predictions of all messages, NaN where a message has none."""
+    if len({type(column) for column in columns if column is not None}) > 1:
+        each = zip(columns, lengths, strict=True)
+        return np.concatenate([_targets(plan, [column], [length]) for column, length in each])
+    predicted = concatenate(columns, lengths)
+    return np.full(sum(lengths), np.nan) if predicted is None else target_values(plan.spec, predicted)

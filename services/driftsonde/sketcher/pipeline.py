@@ -211,7 +211,7 @@ class PartitionPipeline:
             raise InvalidEvent("model", f'"{event.model}" is not registered; run `driftsonde register`')
         if isinstance(event, PredictionBatch):
             check_columns(plan.inputs, event)
-            plan.slicing.codes(event)
+            plan.slicing.check(event)
 
 
 def _rejected(topic: str, message: Message, error: InvalidEvent) -> Rejected:
