@@ -24,9 +24,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`body` goes out as JSON, `raw` as it is."""
+
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes = b""
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class FakeApi:
                 call = Call(self.command, self.path, headers, raw)
                 api.calls.append(call)
                 answer = api.answer(call)
-                content = b"" if answer.body is None else json.dumps(answer.body).encode()
+                content = answer.raw if answer.body is None else json.dumps(answer.body).encode()
                 self.send_response(answer.status)
                 for name, value in {"content-length": str(len(content)), **answer.headers}.items():
                     self.send_header(name, value)

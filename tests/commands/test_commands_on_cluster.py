@@ -17,14 +17,17 @@ from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.dead_letters import SourceMessage
-from driftsonde.adapters.kafka import producer_config
+from driftsonde.adapters.kafka import CompactedReader, producer_config
 from driftsonde.adapters.settings import Settings, environment
 from driftsonde.adapters.wire_control import CONTROL_TYPES
+from driftsonde.adapters.wire_models import MODEL_RECORD, read_catalogue
 from driftsonde.archiver.rows import decision_rows
 from driftsonde.cli import main
 from driftsonde.core.control.state import State
 from driftsonde.core.signals import SignalKind
 from driftsonde.standalone.cluster import Cluster
+from fake_api import FakeApi
+from mlflow_api import MlflowApi
 
 pytestmark = pytest.mark.io
 
@@ -155,3 +158,34 @@ def test_standalone_says_where_things_are_and_stops_when_told(tmp_path: Path) ->
     assert process.returncode == 128 + signal.SIGTERM, errors
     assert said[0].startswith("Kafka        127.0.0.1:")
     assert any("DRIFTSONDE_CLICKHOUSE_PORT=" in line for line in said)
+
+
+def test_a_version_is_registered_from_mlflow_with_where_it_comes_from(
+    servers: Settings, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = FakeApi(MlflowApi([1_000, 2_000], {"champion": "2"}).answer)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", api.url)
+    (Path("fraud.toml")).write_text(SPEC.replace("shop", "fraud").replace('"country"', '"country", "shop"'))
+    status, out = shell("register", "fraud.toml", "--mlflow", "models:/fraud@champion")
+    assert (status, out) == (
+        0,
+        "mlflow models:/fraud/2: run r1, 3 columns in its signature\n"
+        "  not in the signature, so it has to be logged beside it: shop\n"
+        "fraud: registered\nfraud/2: registered\nfraud/2/origin: registered\n",
+    )
+    again = shell("register", "fraud.toml", "--mlflow", "models:/fraud/2")
+    assert again[1].endswith("fraud/2/origin: nothing new\n")
+    codec = Codec((MODEL_RECORD,))
+    reader = CompactedReader(servers.kafka, topics.MODELS)
+    reader.refresh()
+    catalogue = read_catalogue(reader.state, codec)
+    reader.close()
+    assert catalogue.errors == {}
+    assert catalogue.versions_of("fraud") == ("2",)
+    assert catalogue.origins["fraud", "2"].metrics == (("accuracy", 0.91),)
+    refused = shell("register", "fraud.toml", "--mlflow", "models:/fraud/7")
+    assert refused == (2, "driftsonde: MLflow: Model Version (name=fraud, version=7) not found\n")
+    api.close()
+    gone = shell("register", "fraud.toml", "--mlflow", "models:/fraud/2")
+    assert gone[0] == 1
+    assert "MLflow: ConnectError" in gone[1]

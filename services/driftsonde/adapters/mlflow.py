@@ -1,7 +1,7 @@
 """MLflow's REST API, as far as it is spoken to here: the registry's versions, their runs, and aliases."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +25,11 @@ class MlflowServer:
 
     def get(self, path: str, **query: str) -> Request:
         return self._request("GET", f"{path}?{urlencode(query)}", b"")
+
+    def artifact(self, path: str) -> Request:
+        """A file that the server hands out itself; `path` is below its store, quoted."""
+        request = self._request("GET", "", b"")
+        return replace(request, url=f"{self.url}/api/2.0/mlflow-artifacts/artifacts/{path}")
 
     def post(self, path: str, body: dict[str, Any]) -> Request:
         return self._request("POST", path, json.dumps(body).encode())

@@ -4,12 +4,17 @@ Whoever drives it sends each request, tries again as its patience allows, and ha
 nothing of retries, clocks or sockets, and what several systems need (ask, wait, ask again) is written down plainly.
 """
 
+import asyncio
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from driftsonde.adapters.outbound import Reply, Request
+from driftsonde.adapters.outbound import Reply, Request, Sender
+
+
+class NoAnswer(Exception):
+    """A request got no answer that the talk knows what to do with; the message says what came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,23 @@ _T = TypeVar("_T")
 Asking = Generator[Step, Reply | None, _T]
 # Returns what is wrong, "" where all is done.
 Talk = Asking[str]
+
+
+async def held(talk: Asking[_T], sender: Sender) -> _T:
+    """What the talk returns, with one try for each request. Raises `NoAnswer`; files are not written."""
+    reply: Reply | None = None
+    while True:
+        try:
+            asked = talk.send(reply)
+        except StopIteration as end:
+            return cast(_T, end.value)
+        reply = None
+        if isinstance(asked, Pause):
+            await asyncio.sleep(asked.delay_ms / 1000)
+        elif isinstance(asked, Request):
+            reply = await sender.send(asked)
+            if not 200 <= reply.status < 300 and reply.status not in asked.accept:
+                raise NoAnswer(reply.answer.error or reply.excerpt())
 
 
 def only(request: Request) -> Talk:

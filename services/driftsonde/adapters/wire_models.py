@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from pydantic import TypeAdapter, ValidationError
 
 from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec, RecordType, Undecodable
@@ -19,7 +20,9 @@ from driftsonde.adapters.specs import (
     spec_to_json,
 )
 from driftsonde.core.baseline import Baseline
+from driftsonde.core.control.canonical import to_object
 from driftsonde.core.events import InvalidEvent
+from driftsonde.core.origin import Origin
 from driftsonde.core.spec import ModelSpec
 
 _FLUSH_S = 30.0
@@ -28,11 +31,13 @@ _FLUSH_S = 30.0
 class RecordKind(StrEnum):
     SPEC = "spec"
     VERSION = "version"
+    ORIGIN = "origin"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """`key` is "model" for a spec and "model/version" for a version; `document` is JSON."""
+    """`key` is "model" for a spec, "model/version" for a version, "model/version/origin" for where it comes from;
+    `document` is JSON."""
 
     key: str
     kind: RecordKind
@@ -73,6 +78,12 @@ def version_record(model: str, version: str, baseline: Baseline | None) -> Model
     return ModelRecord(version_key(model, version), RecordKind.VERSION, text)
 
 
+def origin_record(model: str, version: str, origin: Origin) -> ModelRecord:
+    """Beside the version's own record, which is written again when it gets a baseline."""
+    text = json.dumps(to_object(origin), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return ModelRecord(f"{version_key(model, version)}/{RecordKind.ORIGIN}", RecordKind.ORIGIN, text)
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """What is registered. `errors` names each record that can't be used and why; the others are not held up by it."""
@@ -80,6 +91,7 @@ class Catalogue:
     specs: Mapping[str, ModelSpec]
     versions: Mapping[tuple[str, str], Baseline | None]
     errors: Mapping[str, str]
+    origins: Mapping[tuple[str, str], Origin] = field(default_factory=dict)
 
     def models(self) -> tuple[str, ...]:
         return tuple(sorted(self.specs))
@@ -99,13 +111,19 @@ def read_catalogue(state: Mapping[bytes, bytes], codec: Codec) -> Catalogue:
     specs: dict[str, ModelSpec] = {}
     versions: dict[tuple[str, str], Baseline | None] = {}
     errors: dict[str, str] = {}
+    origins: dict[tuple[str, str], Origin] = {}
     for raw_key, payload in sorted(state.items()):
         key = raw_key.decode(errors="replace")
         try:
-            _add(_decode(codec, key, payload), specs, versions)
+            _add(_decode(codec, key, payload), specs, versions, origins)
         except (Undecodable, InvalidEvent, InvalidSpec) as error:
             errors[key] = str(error)
-    return Catalogue(MappingProxyType(specs), MappingProxyType(versions), MappingProxyType(errors))
+    return Catalogue(
+        MappingProxyType(specs),
+        MappingProxyType(versions),
+        MappingProxyType(errors),
+        MappingProxyType(origins),
+    )
 
 
 def register(
@@ -163,7 +181,10 @@ def _decode(codec: Codec, key: str, payload: bytes) -> ModelRecord:
 
 
 def _add(
-    record: ModelRecord, specs: dict[str, ModelSpec], versions: dict[tuple[str, str], Baseline | None]
+    record: ModelRecord,
+    specs: dict[str, ModelSpec],
+    versions: dict[tuple[str, str], Baseline | None],
+    origins: dict[tuple[str, str], Origin],
 ) -> None:
     if record.kind is RecordKind.SPEC:
         spec = spec_from_json(record.document)
@@ -171,8 +192,19 @@ def _add(
             raise InvalidSpec((f"name: {spec.name!r} under the key {record.key!r}",))
         specs[spec.name] = spec
         return
+    if record.kind is RecordKind.ORIGIN:
+        model, _, version = record.key.removesuffix(f"/{RecordKind.ORIGIN}").partition("/")
+        origins[model, version] = _origin(record.document)
+        return
     model, _, version = record.key.partition("/")
     versions[model, version] = _version_baseline(record.document, model, version)
+
+
+def _origin(text: str) -> Origin:
+    try:
+        return TypeAdapter(Origin).validate_json(text)
+    except ValidationError as error:
+        raise InvalidSpec((f"document: not an origin: {error.errors()[0]['msg']}",)) from None
 
 
 def _version_baseline(text: str, model: str, version: str) -> Baseline | None:

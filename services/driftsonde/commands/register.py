@@ -1,31 +1,54 @@
 """`driftsonde register`"""
 
+import asyncio
+import base64
+import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import click
+import httpx
 from confluent_kafka import Producer
 
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.kafka import CompactedReader, producer_config
+from driftsonde.adapters.mlflow import MlflowServer
+from driftsonde.adapters.mlflow_registry import (
+    InvalidReference,
+    NotInMlflow,
+    RegistryVersion,
+    parse_reference,
+    read_version,
+)
+from driftsonde.adapters.outbound import Sender
 from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.specs import baseline_from_json, spec_from_toml
+from driftsonde.adapters.talk import NoAnswer, held
 from driftsonde.adapters.topics import MODELS
 from driftsonde.adapters.wire_models import (
     MODEL_RECORD,
     AlreadyRegistered,
     ModelRecord,
+    origin_record,
     spec_record,
     version_record,
 )
 from driftsonde.adapters.wire_models import (
     register as publish,
 )
-from driftsonde.commands.errors import BadInput, read_document, settings_of_environment, world_failures
+from driftsonde.commands.errors import (
+    BadInput,
+    Failed,
+    read_document,
+    settings_of_environment,
+    world_failures,
+)
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.events import InvalidEvent
+from driftsonde.core.origin import Origin
 from driftsonde.core.spec import ModelSpec, Task
 from driftsonde.replay.files import UnreadableFile
 from driftsonde.replay.mapping import Choices, WrongChoice
@@ -44,6 +67,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--data", "data_file", type=_FILE, help="… or it is taken from these rows: CSV (also .gz) or Parquet."
 )
 @click.option(
+    "--mlflow",
+    "mlflow_reference",
+    metavar="models:/NAME/VERSION",
+    help="Take the version, and where it comes from, from MLflow's registry; models:/NAME@ALIAS is possible, too.",
+)
+@click.option(
+    "--mlflow-url", envvar="MLFLOW_TRACKING_URI", help="MLflow's server; else MLFLOW_TRACKING_URI says it."
+)
+@click.option(
     "--replace", "replace_known", is_flag=True, help="Also if the name is taken, by another content."
 )
 def register(
@@ -51,14 +83,21 @@ def register(
     version: str | None,
     baseline_file: Path | None,
     data_file: Path | None,
+    mlflow_reference: str | None,
+    mlflow_url: str | None,
     replace_known: bool,
 ) -> None:
     """Register a model, and with --version one of its versions and its baseline.
 
-    --data has one prediction a row, with the columns timestamp, prediction, and where there are any score and label;
-    the others are the features and segments, named as they will be logged. Reads DRIFTSONDE_KAFKA_*. Registering the
-    same again changes nothing.
+    --data has one prediction a row, with the column prediction, and where there are any timestamp, score and label; the
+    others are the features and segments, named as they will be logged. --mlflow reads MLFLOW_TRACKING_TOKEN, or
+    MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, where the server asks who it is. Reads DRIFTSONDE_KAFKA_*.
+    Registering the same again changes nothing.
     """
+    if mlflow_reference and version:
+        raise BadInput("--mlflow and --version exclude each other: MLflow says which version it is")
+    found = of_mlflow(mlflow_reference, mlflow_url) if mlflow_reference else None
+    version = version if found is None else found.version
     if baseline_file and data_file:
         raise BadInput("--baseline and --data exclude each other")
     if (baseline_file or data_file) and not version:
@@ -71,9 +110,59 @@ def register(
     if version:
         own = replace(baseline, model=spec.name, version=version) if baseline else None
         records.append(version_record(spec.name, version, own))
+    if found is not None:
+        records.append(origin_record(spec.name, found.version, found.origin))
+        tell_origin(spec, found.origin)
     written = _publish(settings_of_environment(), records, replace_known)
     for record in records:
         click.echo(f"{record.key}: {'registered' if record.key in written else 'nothing new'}")
+
+
+def of_mlflow(reference: str, url: str | None) -> RegistryVersion:
+    """Raises `BadInput` or `Failed`."""
+    if not url:
+        raise BadInput("--mlflow-url is needed, or MLFLOW_TRACKING_URI")
+    try:
+        wanted, host = parse_reference(reference), httpx.URL(url).host
+    except (InvalidReference, httpx.InvalidURL) as error:
+        raise BadInput(str(error)) from error
+    server = MlflowServer(url.rstrip("/"), _authorization(os.environ))
+
+    async def read() -> RegistryVersion:
+        # Who types an address may reach it, be it internal; nowhere else may the server send us.
+        sender = Sender(frozenset({host}))
+        try:
+            return await held(read_version(server, wanted), sender)
+        finally:
+            await sender.close()
+
+    try:
+        return asyncio.run(read())
+    except NotInMlflow as error:
+        raise BadInput(str(error)) from error
+    except NoAnswer as error:
+        raise Failed(f"MLflow: {error}") from error
+
+
+def _authorization(environ: Mapping[str, str]) -> str:
+    """The header's value, from the variables that MLflow's own client reads."""
+    token, user = environ.get("MLFLOW_TRACKING_TOKEN"), environ.get("MLFLOW_TRACKING_USERNAME")
+    if token:
+        return f"Bearer {token}"
+    if user:
+        pair = f"{user}:{environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return ""
+
+
+def tell_origin(spec: ModelSpec, origin: Origin) -> None:
+    click.echo(
+        f"{origin.source}: run {origin.run or 'unknown'}, {len(origin.columns)} columns in its signature"
+    )
+    names = {name for name, _ in origin.columns}
+    strangers = [name for name in spec.segments if names and name not in names]
+    if strangers:
+        click.echo(f"  not in the signature, so it has to be logged beside it: {', '.join(strangers)}")
 
 
 def baseline_of(spec: ModelSpec, version: str, file: Path) -> Baseline:
@@ -82,7 +171,8 @@ def baseline_of(spec: ModelSpec, version: str, file: Path) -> Baseline:
         file=file,
         out=Path(),
         model=spec.name,
-        choices=Choices(task=spec.task, version_name=version, segments=spec.segments),
+        # Training data seldom says when.
+        choices=Choices(task=spec.task, version_name=version, segments=spec.segments, timed=False),
         window_ms=spec.window_ms,
         label_wait_ms=spec.label_wait_ms,
         baseline_rows=MOST_BASELINE_ROWS,

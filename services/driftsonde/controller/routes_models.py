@@ -54,11 +54,12 @@ def _model(catalogue: Catalogue, name: str) -> Json:
 
 
 def _version(catalogue: Catalogue, model: str, version: str) -> Json:
-    baseline = catalogue.baseline(model, version)
+    baseline, origin = catalogue.baseline(model, version), catalogue.origins.get((model, version))
     return {
         "model": model,
         "version": version,
         "baseline": None if baseline is None else fingerprint(baseline),
         "rows": None if baseline is None else baseline.rows,
         "lineage": None if baseline is None else to_object(baseline.lineage),
+        "origin": None if origin is None else to_object(origin),
     }
