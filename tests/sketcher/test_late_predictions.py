@@ -1,5 +1,5 @@
 """Labels before their predictions by more than the allowed lateness, and labels in another partition than their
-predictions, through kills of the sketcher: every one is joined, once."""
+predictions, through kills of the sketcher and with hardly any room for labels: every one is joined, once."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,7 @@ class Feed:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    settings = Settings(sketcher=SketcherSettings(chunk_messages=2, idle_timeout_s=3_600))
+    settings = Settings(sketcher=SketcherSettings(chunk_messages=2, idle_timeout_s=3_600, waiting_labels=20))
     with Cluster(tmp_path, ("sketcher", "judge", "archiver"), settings) as cluster:
         reader = CompactedReader(cluster.settings.kafka, MODELS)
         reader.refresh()
@@ -119,3 +119,4 @@ def test_each_label_is_joined_once(cluster: Cluster) -> None:
     feed.beat(start_ms + 20 * MINUTE_MS)
     counts = "SELECT sum(labelled), sum(confusion[5]) FROM outcomes FINAL"
     wait_for(cluster, counts, (2 * ROWS * PARTITIONS, (3 + ROWS) * PARTITIONS))
+    assert "labels stay in the log" in cluster.log_of("sketcher").read_text()

@@ -59,6 +59,8 @@ class PositionedConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  # Faust's name
         """Called by Faust again and again, by one task."""
+        if cast("DriftsondeApp", self.app).inbox.rewind_is_due:
+            self._seek_is_due = True
         while self._seek_is_due and self.flow_active:
             await self._seek_to_positions()
         async for tp, fetched in super().getmany(timeout):
@@ -150,19 +152,20 @@ def feed(app: DriftsondeApp, topics: Iterable[Topic]) -> None:
         async def pass_on(stream: Any) -> None:
             async for event in stream.noack().events():
                 message = event.message
-                await app.inbox.put(
-                    Incoming(
-                        message.topic,
-                        message.partition,
-                        message.offset,
-                        message.follows,
-                        message.key,
-                        message.value,
-                        tuple((message.headers or {}).items()),
-                        round(message.timestamp * 1000),
-                        event.ack,
-                    )
+                incoming = Incoming(
+                    message.topic,
+                    message.partition,
+                    message.offset,
+                    message.follows,
+                    message.key,
+                    message.value,
+                    tuple((message.headers or {}).items()),
+                    round(message.timestamp * 1000),
+                    event.ack,
                 )
+                # Whoever has yet to acknowledge the message need not hold its content.
+                message.value = event.value = None
+                await app.inbox.put(incoming)
 
         app.agent(channel, name=f"driftsonde.{topic.name}")(pass_on)
 

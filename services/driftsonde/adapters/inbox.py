@@ -28,12 +28,15 @@ class Incoming:
 class Inbox:
     """Takes at most `bound_bytes`; then `put` waits, which stops the consumer.
 
+    `rewind_is_due` is set by a service that has left messages in the log, to have them read again.
+
     It holds each partition's messages without a gap and without repetition, from where `expect` has said: what a consumer
     still delivers of the time before a rebalance is left out.
     """
 
     bound_bytes: int
     held_bytes: int = 0
+    rewind_is_due: bool = False
     _messages: list[Incoming] = field(default_factory=list)
     _next: dict[tuple[str, int], int] = field(default_factory=dict)
     _space: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,6 +48,7 @@ class Inbox:
     def expect(self, positions: Mapping[tuple[str, int], int]) -> None:
         """From now on, take each of these partitions from its offset, and no other; what is held is dropped."""
         self.drain()
+        self.rewind_is_due = False
         self._next = dict(positions)
 
     async def put(self, message: Incoming) -> None:

@@ -148,6 +148,11 @@ class SketcherSettings:
         30.0, "a partition silent for longer no longer holds windows open", low=0
     )
     join_index_rows: int = _setting(1_000_000, "predictions kept in memory to be joined with labels", low=1)
+    waiting_labels: int = _setting(
+        500_000,
+        "labels in memory that wait for their predictions or the store; beyond, they are left in the log for a while",
+        low=1,
+    )
     unmatched_labels: int = _setting(
         50_000,
         "labels of a partition, about 400 bytes each, that are kept for a prediction that is still to come",

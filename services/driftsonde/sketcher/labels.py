@@ -87,7 +87,7 @@ def in_time(entries: Entries, expires_ms: int) -> bool:
 class WaitingLabels:
     """The labels of one partition in the order of the log, from when they are taken in until they are joined.
 
-    `gate_ms` is the gate of the last message that was joined.
+    `gate_ms` is the gate of the last message that was joined, `rows` the number of labels in messages.
     """
 
     partition: int
@@ -96,6 +96,7 @@ class WaitingLabels:
     unmatched: UnmatchedLabels
     gate_ms: int = NO_TIME_MS
     messages: deque[Waiting] = field(default_factory=deque)
+    rows: int = 0
     tally: Tally = field(default_factory=Tally)
     _coming: Coming = field(default_factory=Coming)
     _noted: dict[int, tuple[str, dict[str, list[Place]]]] = field(default_factory=dict)
@@ -118,6 +119,7 @@ class WaitingLabels:
                 newest_ms = int(labels.timestamps_ms.max())
                 gate_ms = max(gate_ms, whole_second_ms(newest_ms + self._plan(labels.model).spec.lateness_ms))
                 self.messages.append(Waiting(message.offset, gate_ms, labels))
+                self.rows += len(labels.ids)
             case Heartbeat(timestamp_ms) as heartbeat:
                 gate_ms = max(gate_ms, whole_second_ms(timestamp_ms))
                 self.messages.append(Waiting(message.offset, gate_ms, heartbeat))
@@ -176,6 +178,7 @@ class WaitingLabels:
         self.gate_ms = waiting.gate_ms
         self.tally.expired += self.unmatched.expire(self.gate_ms)
         if isinstance(waiting.event, LabelBatch):
+            self.rows -= len(waiting.event.ids)
             _, hot = self._noted.pop(waiting.offset)
             pairs.extend(self._own_pairs(waiting.event, hot, visible))
         self.tally.evicted += self.unmatched.evict()

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from driftsonde.adapters.clickhouse import Backoff, Store, StoreUnavailable
@@ -31,7 +32,7 @@ class Settling:
     dead_letters: DeadLetters
     patience: Patience
     chunk_messages: int
-    _held: dict[Source, list[Incoming]] = field(default_factory=dict)
+    _held: dict[Source, deque[tuple[int, Callable[[], None]]]] = field(default_factory=dict)
     _finished: list[FinishedChunk] = field(default_factory=list)
     _again_s: float = 0.0
     _outage_delays_s: Iterator[float] | None = None
@@ -41,14 +42,17 @@ class Settling:
         return len(self._finished) / FINISHED_BOUND
 
     def hold(self, incoming: Incoming) -> None:
-        self._held.setdefault(Source(incoming.topic, incoming.partition), []).append(incoming)
+        """Keep what acknowledges the message, and nothing else of it."""
+        held = self._held.setdefault(Source(incoming.topic, incoming.partition), deque())
+        held.append((incoming.offset, incoming.acknowledge))
 
     def finish(self, chunk: FinishedChunk) -> None:
         self._finished.append(chunk)
 
-    def forget_held(self) -> None:
-        """After a rebalance what is not acknowledged is read again."""
-        self._held.clear()
+    def keep(self, partitions: Collection[int]) -> None:
+        """After a rebalance: what is not acknowledged of other partitions is others' to acknowledge."""
+        for source in [source for source in self._held if source.partition not in partitions]:
+            del self._held[source]
 
     async def settle(self) -> None:
         """Store how far the finished chunks bring us, in an order that a crash may cut anywhere; then acknowledge."""
@@ -89,11 +93,9 @@ class Settling:
         write_positions(self.store, SERVICE, positions)
 
     def _acknowledge(self, chunk: FinishedChunk) -> None:
-        held = self._held.get(chunk.source, [])
-        for incoming in held:
-            if incoming.offset < chunk.end:
-                incoming.acknowledge()
-        self._held[chunk.source] = [incoming for incoming in held if incoming.offset >= chunk.end]
+        held = self._held.get(chunk.source, deque())
+        while held and held[0][0] < chunk.end:
+            held.popleft()[1]()
 
 
 def _newest(finished: list[FinishedChunk]) -> list[FinishedChunk]:

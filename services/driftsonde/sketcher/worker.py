@@ -1,6 +1,7 @@
 """The sketcher's loop: messages from the inbox through the pipelines, what comes out to Kafka, positions to the store."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ OPEN_CHUNK_REPEAT_S = 60.0
 # Messages of labels that one round of lookups is about.
 LOOKUP_MESSAGES = 32
 _PAUSE_S = 0.02
+_log = logging.getLogger(__name__)
 _REFRESH_S = 2.0
 
 
@@ -53,6 +55,7 @@ class SketcherWorker:
     _lookups: dict[int, asyncio.Task[list[Found]]] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _due_s: dict[str, float] = field(default_factory=dict)
+    _left: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.steps = StepLog(self.store)
@@ -78,8 +81,9 @@ class SketcherWorker:
         with what stayed."""
         async with self._lock:
             self.inbox.drain()
-            self.settling.forget_held()
+            self._left.clear()
             partitions = {partition for topic, partition in assigned if topic == PREDICTIONS.name}
+            self.settling.keep(partitions)
             for gone in self.pipelines.keys() - partitions:
                 del self.pipelines[gone]
                 if gone in self._lookups:
@@ -136,6 +140,7 @@ class SketcherWorker:
         for partition, pipeline in self.pipelines.items():
             self.steps.add(pipeline.take_steps())
             emissions.extend(self._advance_labels(partition, pipeline))
+        self._read_left()
         if self._due("flush", self.settings.flush_interval_ms / 1000):
             repeat = self._due("repeat", OPEN_CHUNK_REPEAT_S)
             progress = self._due("progress", self.settings.progress_repeat_s)
@@ -155,6 +160,8 @@ class SketcherWorker:
             pipeline = self.pipelines.get(incoming.partition)
             if pipeline is None or incoming.offset < self._expected(pipeline, incoming.topic):
                 continue
+            if incoming.topic == LABELS.name and self._is_left(pipeline, incoming.partition):
+                continue
             self.settling.hold(incoming)
             self.heartbeats.note_arrival(Source(incoming.topic, incoming.partition))
             self.metrics.events_consumed.labels(incoming.topic).inc()
@@ -167,6 +174,22 @@ class SketcherWorker:
         for partition, parts in decoded.items():
             emissions.extend(self._fold(self.pipelines[partition], parts))
         return emissions
+
+    def _is_left(self, pipeline: PartitionPipeline, partition: int) -> bool:
+        """Whether labels of the partition stay in the log for now, since too many are waiting."""
+        if pipeline.waiting.rows > self._waiting_bound and partition not in self._left:
+            self._left.add(partition)
+            _log.info("labels stay in the log until those before are joined", extra={"partition": partition})
+        return partition in self._left
+
+    def _read_left(self) -> None:
+        """Have the consumer read again what was left, once half of those that waited are joined."""
+        if any(self.pipelines[left].waiting.rows <= self._waiting_bound // 2 for left in self._left):
+            self.inbox.rewind_is_due = True
+
+    @property
+    def _waiting_bound(self) -> int:
+        return self.settings.waiting_labels // max(1, len(self.pipelines))
 
     def _expected(self, pipeline: PartitionPipeline, topic: str) -> int:
         predictions, labels = pipeline.next_offsets
@@ -266,6 +289,7 @@ class SketcherWorker:
         pipelines = self.pipelines.values()
         for buffer, ratio in {
             "join_index": sum(p.index.rows for p in pipelines) / self.settings.join_index_rows,
+            "waiting_labels": sum(p.waiting.rows for p in pipelines) / self.settings.waiting_labels,
             "unmatched_labels": max((p.waiting.unmatched.fill_ratio for p in pipelines), default=0.0),
             "inbox": self.inbox.fill_ratio,
             "finished_chunks": self.settling.fill_ratio,
