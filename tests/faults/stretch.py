@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from driftsonde.adapters.settings import SketcherSettings
+from driftsonde.core.events import LabelBatch, PredictionBatch
 from faults.load import COUNTRIES, START_MS, Ints, Load
 from faults.raw import RawLog, predictions
 from faults.world import World
@@ -37,7 +38,11 @@ class Stretch:
         self.log.send(predictions(self.load.model, ids, times_ms, x, countries, predicted))
 
     def expected(self) -> Cells:
-        return cells_of(self.log.events, self.load.baseline_edges())
+        """Predictions that were sent again count once; of labels the last counts, sent again or not."""
+        once: dict[int, PredictionBatch | LabelBatch] = {}
+        for number, event in enumerate(self.log.events):
+            once.setdefault(id(event) if isinstance(event, PredictionBatch) else number, event)
+        return cells_of(list(once.values()), self.load.baseline_edges())
 
     def wait(self, expected: Cells | None = None, timeout_s: float = CAUGHT_UP_S) -> float:
         """Until what is stored is what pandas computes; returns the seconds. Fails with the difference."""
