@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from driftsonde.adapters.wire_events import ATTRIBUTION_PREFIX
 from driftsonde.core.baseline_builder import ReferenceRows
 from driftsonde.core.events import (
     MISSING_CODE,
@@ -60,7 +61,7 @@ class LoggedColumns:
     def reference_rows(self, table: pa.Table) -> ReferenceRows:
         """The rows as a baseline is built from them, in the same columns as the client sends."""
         features, segments = self._places()
-        parts = [_column(name, Role.FEATURE, table[place]) for name, place in features.items()]
+        parts = [_column(name, _feature_role(name), table[place]) for name, place in features.items()]
         parts.append(_column("prediction", Role.PREDICTION, table[PREDICTION]))
         if SCORE in table.column_names:
             parts.append(_column("score", Role.SCORE, table[SCORE]))
@@ -95,6 +96,11 @@ def label_arguments(table: pa.Table, time: str) -> dict[str, Any]:
         "labels": _values(table[LABEL]),
         "timestamps": table[time].to_numpy(),
     }
+
+
+def _feature_role(name: str) -> Role:
+    """A table has names, not roles: attributions are known by theirs, as they are logged."""
+    return Role.ATTRIBUTION if name.startswith(ATTRIBUTION_PREFIX) else Role.FEATURE
 
 
 def _is_number(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
