@@ -4,7 +4,7 @@ Packed columns are views into the message's bytes (read-only arrays), so that de
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,10 @@ from driftsonde.core.events import (
 _FLOAT64 = np.dtype("<f8")
 _INT64 = np.dtype("<i8")
 _INT32 = np.dtype("<i4")
+
+# The codes of a column of one row.
+_FIRST_CATEGORY = np.zeros(1, dtype=np.int32)
+_FIRST_CATEGORY.setflags(write=False)
 
 # Looked up for each column of each message: a tenth of the time of `Role(…)`.
 _ROLES = {role.value: role for role in Role}
@@ -164,27 +168,23 @@ def _heartbeat_from_record(record: Record) -> Heartbeat:
     return heartbeat
 
 
-def _one_row(name: str, role: Role, value: Scalar) -> Column:
-    """A column of one row. Null is numeric: its column may be of either kind, and is missing in both."""
-    if isinstance(value, str):
-        return CategoricalColumn(name, role, np.zeros(1, dtype=np.int32), (value,))
-    return NumericColumn(name, role, np.array([math.nan if value is None else value], dtype=np.float64))
-
-
-def _one_outcome(name: str, value: float | str | bool) -> Column:
-    """A prediction or label of one row: booleans are the classes "1" and "0"; NaN is missing."""
-    return _one_row(name, Role.PREDICTION, str(int(value)) if isinstance(value, bool) else value)
-
-
-def _attributions(contributions: Mapping[str, float]) -> Iterator[Column]:
-    return (
-        _one_row(f"{ATTRIBUTION_PREFIX}{name}", Role.ATTRIBUTION, contribution)
-        for name, contribution in contributions.items()
+def _one_row(cells: Sequence[tuple[str, Role, Scalar]]) -> tuple[Column, ...]:
+    """Columns of one row. Null is numeric: its column may be of either kind, and is missing in both."""
+    numbers = np.array(
+        [math.nan if value is None or isinstance(value, str) else value for _, _, value in cells],
+        dtype=np.float64,
+    )
+    return tuple(
+        CategoricalColumn(name, role, _FIRST_CATEGORY, (value,))
+        if isinstance(value, str)
+        else NumericColumn(name, role, numbers[place : place + 1])
+        for place, (name, role, value) in enumerate(cells)
     )
 
 
-def _one_row_each(role: Role, values: Mapping[str, Scalar]) -> Iterator[Column]:
-    return (_one_row(name, role, value) for name, value in values.items())
+def _outcome(value: float | str | bool) -> float | str:
+    """A prediction or label: booleans are the classes "1" and "0"; NaN is missing."""
+    return str(int(value)) if isinstance(value, bool) else value
 
 
 def _prediction_from_event(record: Record) -> PredictionBatch:
@@ -195,13 +195,18 @@ def _prediction_from_event(record: Record) -> PredictionBatch:
         variant=Variant(record["variant"]),
         ids=(record["id"],),
         timestamps_ms=np.array([record["timestamp_ms"]], dtype=np.int64),
-        columns=(
-            *_one_row_each(Role.FEATURE, record["features"]),
-            _one_outcome("prediction", record["prediction"]),
-            *(() if score is None else (_one_row("score", Role.SCORE, score),)),
-            *_one_row_each(Role.SEGMENT, record["segments"]),
-            *_one_row_each(Role.PROTECTED, record["protected"]),
-            *_attributions(record["attributions"]),
+        columns=_one_row(
+            [
+                *((name, Role.FEATURE, value) for name, value in record["features"].items()),
+                ("prediction", Role.PREDICTION, _outcome(record["prediction"])),
+                *(() if score is None else (("score", Role.SCORE, score),)),
+                *((name, Role.SEGMENT, value) for name, value in record["segments"].items()),
+                *((name, Role.PROTECTED, value) for name, value in record["protected"].items()),
+                *(
+                    (f"{ATTRIBUTION_PREFIX}{name}", Role.ATTRIBUTION, value)
+                    for name, value in record["attributions"].items()
+                ),
+            ]
         ),
     )
     validate(batch)
@@ -213,7 +218,7 @@ def _label_from_event(record: Record) -> LabelBatch:
         model=record["model"],
         ids=(record["id"],),
         timestamps_ms=np.array([record["timestamp_ms"]], dtype=np.int64),
-        labels=_one_outcome("label", record["label"]),
+        labels=_one_row([("label", Role.PREDICTION, _outcome(record["label"]))])[0],
     )
     validate(batch)
     return batch
