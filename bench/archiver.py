@@ -2,7 +2,6 @@
 
 from bench.figures import Recorder, Scale, Target
 from bench.names import ARCHIVED_ROW, ARCHIVER_ROWS
-from bench.sketcher import per_cpu_second
 from bench.stage import Meter, stage
 from bench.workload import Workload
 
@@ -19,8 +18,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
         here.wait_until(
             lambda: here.positions("archiver") >= workload.messages, "the archiver's positions", _TIMEOUT_S
         )
-        elapsed_s, cpu_s, peak = meter.read()
-        _, engine_cpu_s, engine_peak = engine.read()
+        read, engine_read = meter.read(), engine.read()
         rows = workload.total_rows
         ((stored,),) = here.store.query_rows("SELECT count() FROM predictions")
         ((row_bytes,),) = here.store.query_rows(
@@ -29,15 +27,15 @@ def measure(scale: Scale, recorder: Recorder) -> None:
         )
     recorder.add(
         ARCHIVER_ROWS,
-        rows / elapsed_s,
+        rows / read.elapsed_s,
         "rows/s",
         rows=rows,
         columns=workload.columns,
         message_bytes=message_bytes,
-        cpu_s=cpu_s,
-        peak_mb=peak,
+        cpu_s=read.cpu_s,
+        peak_mb=read.peak_mb,
         target=Target(300_000),
-        note=f"{per_cpu_second(rows, cpu_s)}; the engine took {engine_cpu_s:.1f} s and {engine_peak:.0f} MB "
+        note=f"{read.describe(rows)}; the engine took {engine_read.cpu_s:.1f} s and {engine_read.peak_mb:.0f} MB "
         f"beside it; {stored:,} rows stored",
     )
     note = "before parts are merged; random values, which don't compress"

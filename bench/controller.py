@@ -33,15 +33,15 @@ def measure(scale: Scale, recorder: Recorder) -> None:
         child = here.start("controller")
         meter = Meter((child.process.pid,))
         here.wait_until(lambda: _decisions(here) >= count, "the decisions", _TIMEOUT_S)
-        elapsed_s, cpu_s, peak = meter.read()
+        read = meter.read()
     recorder.add(
         "an alert to its decision",
-        count / elapsed_s,
+        count / read.elapsed_s,
         "decisions/s",
         rows=count,
         message_bytes=total_bytes // count,
-        cpu_s=cpu_s,
-        peak_mb=peak,
+        cpu_s=read.cpu_s,
+        peak_mb=read.peak_mb,
         note=f"{_MODELS} models, no webhook configured",
     )
 

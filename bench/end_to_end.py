@@ -8,7 +8,7 @@ import numpy as np
 from bench.figures import Recorder, Scale
 from bench.latency import measure_latency
 from bench.machine import peak_mb
-from bench.sketcher import CHUNK_MESSAGES, per_cpu_second
+from bench.sketcher import CHUNK_MESSAGES
 from bench.stage import Meter, Stage, stage
 from bench.workload import Workload
 from driftsonde.adapters.avro import Codec
@@ -39,23 +39,23 @@ def _measure_rate(workload: Workload, recorder: Recorder) -> float:
         here.preload(labels, LABELS.name)
         here.close_windows(workload.end_ms, (PREDICTIONS.name, LABELS.name))
         here.wait_until(lambda: _is_done(here, workload), "the last window", _TIMEOUT_S)
-        elapsed_s, cpu_s, peak = meter.read()
+        read = meter.read()
         servers_mb = peak_mb([here.store_process.process.pid])
     rows = workload.total_rows
     recorder.add(
         "all services, sustained",
-        rows / elapsed_s,
+        rows / read.elapsed_s,
         "rows/s",
         rows=rows,
         columns=workload.columns,
         message_bytes=sum(len(payload) for _, payload in predictions) // len(predictions),
         cores=len(os.sched_getaffinity(0)),
-        cpu_s=cpu_s,
-        peak_mb=peak,
+        cpu_s=read.cpu_s,
+        peak_mb=read.peak_mb,
         note=f"producer, broker and engine ({servers_mb:.0f} MB) on the same cores; one row in {_LABELLED} labelled; "
-        f"{per_cpu_second(rows, cpu_s)} of the services",
+        f"{read.describe(rows)}",
     )
-    return rows / elapsed_s
+    return rows / read.elapsed_s
 
 
 def _messages(workload: Workload) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:

@@ -11,7 +11,7 @@ from bench.figures import Recorder, Scale, Target
 from bench.folding import messages_of, plan_of, sketches_of
 from bench.judge import SEGMENTS, SOURCE, chunk_sketch, new_pipeline, sketch_of
 from bench.machine import own_peak_mb
-from bench.sketcher import CHUNK_MESSAGES, fold_all, per_cpu_second
+from bench.sketcher import CHUNK_MESSAGES, fold_all, measured
 from bench.stage import stage
 from bench.workload import START_MS, VERSIONS, WINDOW_MS, Workload
 from driftsonde.core.chunks import Progress
@@ -46,18 +46,18 @@ def _sketcher(recorder: Recorder, workload: Workload, curve: str, at: int) -> No
     """A whole run of one worker. The cost is of its processor, which is what has to stay flat."""
     with stage(workload.partitions) as here:
         message_bytes = here.preload_workload(workload)
-        elapsed_s, cpu_s, peak = fold_all(here, workload.messages, workers=1)
+        read = fold_all(here, workload.messages, workers=1)
     rows = workload.total_rows
     recorder.add(
         f"sketcher: a row, {at} {curve}",
-        cpu_s / rows * 1e6,
+        read.cpu_s / rows * 1e6,
         "µs",
         rows=rows,
         columns=workload.columns,
         message_bytes=message_bytes,
-        cpu_s=cpu_s,
-        peak_mb=peak,
-        note=f"{rows / elapsed_s:,.0f} rows/s; {workload.partitions} partitions, {workload.models} models",
+        cpu_s=read.cpu_s,
+        peak_mb=read.peak_mb,
+        note=f"{rows / read.elapsed_s:,.0f} rows/s; {workload.partitions} partitions, {workload.models} models",
         curve=curve,
         at=at,
     )
@@ -67,19 +67,17 @@ def _workers(recorder: Recorder, workload: Workload, workers: int) -> None:
     """Broker and store are on the same cores, so on two of them two workers have less than two."""
     with stage(workload.partitions, share_cores=True) as here:
         message_bytes = here.preload_workload(workload)
-        elapsed_s, cpu_s, peak = fold_all(here, workload.messages, workers)
+        read = fold_all(here, workload.messages, workers)
     rows = workload.total_rows
     recorder.add(
         f"sketcher: {workers} worker{'s' if workers > 1 else ''}",
-        rows / elapsed_s,
+        rows / read.elapsed_s,
         "rows/s",
         rows=rows,
         columns=workload.columns,
         message_bytes=message_bytes,
         cores=len(os.sched_getaffinity(0)),
-        cpu_s=cpu_s,
-        peak_mb=peak,
-        note=per_cpu_second(rows, cpu_s),
+        **measured(read, rows),
         curve="workers",
         at=workers,
     )

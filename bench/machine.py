@@ -51,6 +51,11 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_cpu_ticks(pid) for pid in pids) / _TICKS_PER_S
 
 
+def waited_seconds(pids: Iterable[int]) -> float:
+    """How long the main threads of the processes were ready to run and had no core: somebody else had it."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) for pid in pids) / 1e9
+
+
 def peak_mb(pids: Iterable[int]) -> float:
     """The peak resident memory of the processes so far, added up."""
     return sum(_status_kb(pid, "VmHWM") for pid in pids) / 1024

@@ -2,11 +2,12 @@
 same bytes read by confluent-kafka, and the same values copied in memory, say how far from the limit that is."""
 
 from dataclasses import replace
+from typing import Any
 
 from bench.figures import Recorder, Scale, Target
 from bench.limits import consume_rows_per_s, copy_rows_per_s
 from bench.names import NUMERIC_20, NUMERIC_200
-from bench.stage import Meter, Stage, stage
+from bench.stage import Meter, Reading, Stage, stage
 from bench.workload import Workload, event_payloads
 
 CHUNK_MESSAGES = 64
@@ -65,7 +66,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
 def _measure(
     here: Stage, recorder: Recorder, name: str, workload: Workload, message_bytes: int, target: Target | None
 ) -> None:
-    elapsed_s, cpu_s, peak = fold_all(here, workload.messages, workers=1)
+    read = fold_all(here, workload.messages, workers=1)
     rows = workload.total_rows
     load = {
         "rows": rows,
@@ -73,9 +74,8 @@ def _measure(
         "message_rows": workload.rows,
         "message_bytes": message_bytes,
     }
-    rate = rows / elapsed_s
-    note = per_cpu_second(rows, cpu_s)
-    recorder.add(name, rate, "rows/s", **load, cpu_s=cpu_s, peak_mb=peak, target=target, note=note)
+    rate = rows / read.elapsed_s
+    recorder.add(name, rate, "rows/s", **load, **measured(read, rows), target=target)
     consumed = consume_rows_per_s(here, workload)
     recorder.add(f"{name}: only read", consumed, "rows/s", **load, note=f"we reach {rate / consumed:.1%}")
     if workload.numeric and workload.rows > 1:
@@ -83,13 +83,13 @@ def _measure(
         recorder.add(f"{name}: only copied", copied, "rows/s", **load, note=f"we reach {rate / copied:.1%}")
 
 
-def per_cpu_second(rows: int, cpu_s: float) -> str:
-    """What a busy machine changes less than the rate."""
-    return f"{rows / cpu_s:,.0f} rows for a second of processor time"
+def measured(read: Reading, rows: int) -> dict[str, Any]:
+    """The fields of a figure that a reading has."""
+    return {"cpu_s": read.cpu_s, "peak_mb": read.peak_mb, "note": read.describe(rows)}
 
 
-def fold_all(here: Stage, messages: int, workers: int) -> tuple[float, float, float]:
-    """(seconds, processor seconds, peak MB) from when the workers have their partitions until all is folded."""
+def fold_all(here: Stage, messages: int, workers: int) -> Reading:
+    """From when the workers have their partitions until all is folded."""
     children = [here.start("sketcher") for _ in range(workers)]
     meter = Meter(tuple(child.process.pid for child in children))
     here.wait_until(lambda: here.positions("sketcher") >= messages, "the sketcher's positions", _TIMEOUT_S)

@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from bench.machine import cpu_seconds, peak_mb, spare_cores
+from bench.machine import cpu_seconds, peak_mb, spare_cores, waited_seconds
 from bench.workload import Workload, payloads
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
@@ -160,6 +160,23 @@ class Stage:
             consumer.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`waited_s`: without a core that they could have used."""
+
+    elapsed_s: float
+    cpu_s: float
+    waited_s: float
+    peak_mb: float
+
+    def describe(self, rows: int) -> str:
+        """What a busy machine changes less than the rate, and how busy it was."""
+        waited = (
+            f"; waited {self.waited_s:.1f} of {self.elapsed_s:.1f} s for a core" if self.waited_s > 1 else ""
+        )
+        return f"{rows / self.cpu_s:,.0f} rows for a second of processor time{waited}"
+
+
 @dataclass(slots=True)
 class Meter:
     """Time and processor time of some processes, from when this is made."""
@@ -167,15 +184,19 @@ class Meter:
     pids: tuple[int, ...]
     _began_s: float = field(init=False)
     _cpu_s: float = field(init=False)
+    _waited_s: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._cpu_s = cpu_seconds(self.pids)
+        self._cpu_s, self._waited_s = cpu_seconds(self.pids), waited_seconds(self.pids)
         self._began_s = time.perf_counter()
 
-    def read(self) -> tuple[float, float, float]:
-        """(seconds, processor seconds, peak memory in MB)."""
-        elapsed_s = time.perf_counter() - self._began_s
-        return elapsed_s, cpu_seconds(self.pids) - self._cpu_s, peak_mb(self.pids)
+    def read(self) -> Reading:
+        return Reading(
+            time.perf_counter() - self._began_s,
+            cpu_seconds(self.pids) - self._cpu_s,
+            waited_seconds(self.pids) - self._waited_s,
+            peak_mb(self.pids),
+        )
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
 def _on_kafka(workload: Workload) -> float:
     with stage(workload.partitions) as here:
         here.preload_workload(workload)
-        return workload.total_rows / fold_all(here, workload.messages, workers=1)[0]
+        return workload.total_rows / fold_all(here, workload.messages, workers=1).elapsed_s
 
 
 def _in_process(recorder: Recorder) -> None:
