@@ -15,6 +15,9 @@ _SHARES = frozenset(
     {
         *("accuracy", "precision", "recall", "f1", "accuracy_difference"),
         *("missing_rate", "unseen_rate", "out_of_range_rate", "label_coverage"),
+        *("estimated_accuracy", "estimated_f1", "accuracy_gap", "weighted_f1", "calibration_error"),
+        *("demographic_parity_difference", "demographic_parity_ratio", "equal_opportunity_difference"),
+        *("equalised_odds_difference", "predictive_parity_difference"),
     }
 )
 
@@ -35,6 +38,25 @@ NAMES = {
     "label_coverage": "label coverage",
     "label_delay_s": "label delay",
     "accuracy_difference": "accuracy difference",
+    "average_precision": "average precision",
+    "calibration_error": "calibration error",
+    "weighted_f1": "weighted F1",
+    "r_squared": "R²",
+    "value_per_row": "value per row",
+    "estimated_accuracy": "estimated accuracy",
+    "estimated_f1": "estimated F1",
+    "estimated_mae": "estimated MAE",
+    "estimated_rmse": "estimated RMSE",
+    "accuracy_gap": "accuracy beyond the estimate",
+    "mae_gap": "MAE beyond the estimate",
+    "demographic_parity_difference": "demographic parity difference",
+    "demographic_parity_ratio": "demographic parity ratio",
+    "equal_opportunity_difference": "equal opportunity difference",
+    "equalised_odds_difference": "equalised odds difference",
+    "predictive_parity_difference": "predictive parity difference",
+    "attribution_ndcg": "NDCG of the importance ranking",
+    "importance_ratio": "importance over the baseline's",
+    "constant_columns": "constant columns",
 }
 
 

@@ -25,6 +25,28 @@ _MEANINGS = {
     "mae": "the mean absolute error, in the label's unit.",
     "rmse": "the root of the mean squared error, in the label's unit.",
     "bias": "the mean of prediction − label, in the label's unit.",
+    "average_precision": "the precision over all recalls, thresholds at the scores; Wilson interval over the positives.",
+    "calibration_error": "the mean gap of score and outcome in ten bins of equal width, weighted by rows; the interval is "
+    "simultaneous over the bins, so a calibrated model on few rows has one from 0.",
+    "weighted_f1": "F1 averaged over the classes, weighted by their labelled rows.",
+    "r_squared": "the share of the labels' variance that the predictions explain.",
+    "value_per_row": "what an outcome is worth by the spec's matrix, averaged over the labelled rows.",
+    "estimated_accuracy": "what the window's scores let expect, without labels: the baseline's accuracy in each bin of the "
+    "score, weighted by the window's rows.",
+    "estimated_f1": "the F1 of the confusion matrix that the scores let expect.",
+    "estimated_mae": "what the predictions let expect: the baseline's mean absolute error in each bin of the prediction.",
+    "estimated_rmse": "the same for squared errors, and its root.",
+    "accuracy_gap": "accuracy minus its estimate: away from 0 where labels follow the scores otherwise than in the baseline.",
+    "mae_gap": "MAE minus its estimate, in the label's unit.",
+    "demographic_parity_difference": "between protected groups, the largest minus the smallest share predicted positive; "
+    "all fairness intervals are exact and simultaneous over the groups.",
+    "demographic_parity_ratio": "the smallest over the largest of these shares; four fifths is the usual bar.",
+    "equal_opportunity_difference": "the largest minus the smallest recall of the groups.",
+    "equalised_odds_difference": "the larger of the differences in recall and in false positive rate.",
+    "predictive_parity_difference": "the largest minus the smallest precision of the groups.",
+    "attribution_ndcg": "how far the features' ranking by root mean square attribution is the baseline's: 1 (same) downwards.",
+    "importance_ratio": "the root mean square of a feature's attributions over the baseline's.",
+    "constant_columns": "columns with one value in the whole window that had more in the baseline.",
     "label_coverage": "rows with a label as a share of the window's rows.",
     "label_delay_s": "the mean time from a prediction to its label.",
 }
