@@ -99,3 +99,19 @@ def test_predictions_that_were_sliced_otherwise_are_changed_apart() -> None:
         (new.slice_labels, [1.0, 0.0]),
         (old.slice_labels, [1.0]),
     ]
+
+
+def test_what_has_come_in_a_span_of_event_time_is_found_in_the_order_of_the_log() -> None:
+    index = PredictionIndex(100)
+    for offset, arrived_ms in enumerate((0, 10, 10, 20, 30)):
+        index.add(offset, entries(CHAMPION, f"{offset}", arrived_ms=arrived_ms))
+    assert [held.ids for held in index.arrived_in(10, 30)] == [("1",), ("2",), ("3",)]
+    assert list(index.arrived_in(31, 99)) == []
+
+
+def test_what_leaves_is_handed_over_once() -> None:
+    index = PredictionIndex(2)
+    for offset in range(4):
+        index.add(offset, entries(CHAMPION, f"{offset}"))
+    assert [left.ids for left in index.take_evicted()] == [("0",), ("1",)]
+    assert index.take_evicted() == []
