@@ -46,6 +46,8 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "performance.alert_after": _COUNT,
         "performance.retrain_after": _COUNT,
         "performance.resolve_after": _COUNT,
+        "budget.false_pages": _Limit("greater than 0, at most 1000", lambda value: 0 < value <= 1_000),
+        "budget.learning_windows": _Limit("10 to 10000", lambda value: 10 <= value <= 10_000),
         "canary.margin": _RATE,
         "canary.alpha": _LEVEL,
         "canary.min_labels": _COUNT,

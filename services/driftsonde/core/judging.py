@@ -16,6 +16,7 @@ from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind, derive_i
 from driftsonde.core.spec import Policy
 from driftsonde.core.statistics.anytime import mean_difference_sequence
 from driftsonde.core.verdict import Metric
+from driftsonde.core.watching import Watch, start_anew, watch_drift, watch_performance
 from driftsonde.core.window import WindowKey
 
 # Which rule a breached metric speaks for.
@@ -71,6 +72,7 @@ class ModelState:
     outcomes_until_ms: int = NO_TIME_MS
     episodes: Mapping[EpisodeKey, Episode] = field(default_factory=dict)
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def sequence(self) -> int:
@@ -103,11 +105,12 @@ def apply_rules(
     episodes = dict(state.episodes)
     signals: list[Signal] = []
     loud: set[tuple[Rule, str]] = set()
+    watch = state.watch
     for window in sorted(windows, key=lambda w: (w.key.segment != WHOLE, w.key)):
         if window.key.variant is not Variant.CHAMPION:
             continue
         for rule in rules:
-            breaches = [m for m in window.metrics if m.breached and RULE_OF[m.name] is rule]
+            watch, breaches = _breaches(watch, window, rule)
             if window.key.segment == WHOLE and breaches:
                 loud.add((rule, window.key.version))
             if window.key.segment != WHOLE and breaches and (rule, window.key.version) in loud:
@@ -118,11 +121,33 @@ def apply_rules(
                 before, bool(breaches), window.key.window_start_ms, _persistence(window, rule)
             )
             episodes[key] = after
+            if SignalKind.RESOLVE in said:
+                watch = start_anew(watch, key.version, key.segment, rule is Rule.DRIFT)
             since_ms = before.since_ms if after == Episode() else after.since_ms
             shown = breaches or [m for m in window.metrics if RULE_OF.get(m.name) is rule]
             signals.extend(_signal(kind, rule, window, since_ms, shown) for kind in said)
     kept = {key: episode for key, episode in episodes.items() if episode != Episode()}
-    return replace(state, episodes=kept), signals
+    serving = {window.key.version for window in windows if window.key.variant is Variant.CHAMPION}
+    if serving and Rule.DRIFT in rules:
+        watch = watch.drift_of(serving)
+    if serving and Rule.PERFORMANCE in rules:
+        watch = watch.performance_of(serving)
+    return replace(state, episodes=kept, watch=watch), signals
+
+
+def _breaches(watch: Watch, window: JudgedWindow, rule: Rule) -> tuple[Watch, list[Metric]]:
+    """The watch after the window, and the numbers that speak for the rule: those of which the evidence says so, or,
+    where it does not say anything yet, those beyond their own bars."""
+    numbers = [m for m in window.metrics if RULE_OF.get(m.name) is rule]
+    if rule is Rule.DRIFT and window.key.segment == WHOLE:
+        watch, columns = watch_drift(watch, window.key, window.plan, window.metrics)
+        if columns is not None:
+            return watch, [m for m in numbers if m.column in columns]
+    if rule is Rule.PERFORMANCE:
+        watch, worse = watch_performance(watch, window.key, window.plan, window.metrics)
+        if worse is not None:
+            return watch, [m for m in numbers if m.name == "accuracy"] if worse else []
+    return watch, [m for m in numbers if m.breached]
 
 
 def _persistence(window: JudgedWindow, rule: Rule) -> Persistence:

@@ -97,6 +97,34 @@ class RolloutRule:
     when_late: Late = Late.PAUSE
 
 
+class Period(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+_DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.QUARTER: 91, Period.YEAR: 365}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many false pages a period of one model may have, in expectation, from drift and performance together.
+
+    learning_windows: so many healthy windows are learned first, of inputs and of outcomes each; until then, and for
+    regressions and quality, every window is held against the bars of its rule by itself, without a budget.
+    """
+
+    false_pages: float = 1.0
+    per: Period = Period.QUARTER
+    learning_windows: int = 48
+
+    def windows(self, window_ms: int) -> float:
+        """How many windows the period has."""
+        return _DAYS[self.per] * 24 * HOUR_MS / window_ms
+
+
 @dataclass(frozen=True, slots=True)
 class ActionPolicy:
     """Who decides on each kind of action, how long after one the next may come, and how many may come in a week."""
@@ -117,6 +145,7 @@ class Policy:
     quality: QualityRule = field(default_factory=QualityRule)
     performance: PerformanceRule = field(default_factory=PerformanceRule)
     canary: CanaryRule = field(default_factory=CanaryRule)
+    budget: Budget = field(default_factory=Budget)
     actions: ActionPolicy = field(default_factory=ActionPolicy)
     rollout: RolloutRule = field(default_factory=RolloutRule)
 

@@ -13,9 +13,11 @@ from driftsonde.core.episodes import Episode
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import Arm, Comparison, EpisodeKey, ModelState
 from driftsonde.core.signals import Rule
+from driftsonde.core.watching import Watch
 from driftsonde.core.window import Window, WindowKey
 from driftsonde.judge.reports import WindowReport
 from driftsonde.judge.rows import MODEL_STATES_SCHEMA, STATES_SCHEMA, metric_rows, outcome_rows, window_rows
+from driftsonde.judge.watch_state import decode_watch, encode_watch
 
 STATE_VERSION = 1
 
@@ -115,6 +117,7 @@ def encode_state(state: ModelState) -> bytes:
         "inputs_until_ms": state.inputs_until_ms,
         "outcomes_until_ms": state.outcomes_until_ms,
         "episodes": [[asdict(key), asdict(episode)] for key, episode in sorted(state.episodes.items())],
+        "watch": encode_watch(state.watch),
         "comparisons": {version: asdict(comparison) for version, comparison in state.comparisons.items()},
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
@@ -130,6 +133,8 @@ def decode_state(payload: bytes) -> ModelState:
         document["outcomes_until_ms"],
         {_episode_key(key): Episode(**episode) for key, episode in document["episodes"]},
         {version: _comparison(entry) for version, entry in document["comparisons"].items()},
+        # A state of before there was evidence over windows starts to learn.
+        decode_watch(document["watch"]) if "watch" in document else Watch(),
     )
 
 

@@ -30,7 +30,7 @@ _CONFIDENCE = 0.8
 _FEWEST_BLOCKS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """Sums by scale, each of shape (..., SCALES): the block under way, and the blocks that are complete."""
 
@@ -93,8 +93,11 @@ def dispersion(profile: Profile, together: int = 1) -> FloatArray:
     known = profile.blocks >= _FEWEST_BLOCKS
     by_chance = min(0.5, (1 - _EXPLAINED) * together)
     significant = known & (special.gammaincc(blocks / 2, profile.ratios / 2) < by_chance)
-    upper = profile.ratios / (2 * special.gammaincinv(blocks / 2, 1 - _CONFIDENCE))
-    largest = np.where(significant, upper, 1.0).max(axis=-1)
+    upper = np.ones(blocks.shape)
+    # The quantile is dear, and few streams need it.
+    quantile = special.gammaincinv(blocks[significant] / 2, 1 - _CONFIDENCE)
+    upper[significant] = profile.ratios[significant] / (2 * quantile)
+    largest = upper.max(axis=-1)
     return np.asarray(np.where(largest > 1, largest * _growth(profile, known), 1.0))
 
 

@@ -30,7 +30,7 @@ _PRIOR_WINDOWS = np.where(SEASONAL, 0.5, 4.0)
 _LEAST = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LevelDetector:
     """State of streams of one shape (...). sums, windows: of the values and the healthy windows by slot, (..., TABLE).
     The rest as in `RateDetector`."""
@@ -60,7 +60,7 @@ def new_level_detector(shape: tuple[int, ...]) -> LevelDetector:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Level:
     """A window statistic u >= 0 on a logarithmic scale: value = ln(u) / 2, its sampling variance, what it is expected to be
     where nothing is wrong, all of one shape (...); `added`: what the effects add to u, shape (..., len(EFFECTS))."""
@@ -92,12 +92,20 @@ def drift_level(counts: npt.ArrayLike, reference: npt.ArrayLike, psi: float) -> 
     q = (x + 0.5) / (m + bins / 2)[..., None]
     p = (before + 0.5) / (n + bins / 2)[..., None]
     freedom = np.maximum(((x + before) > 0).sum(axis=-1) - 1.0, 1.0)
-    scale = np.asarray(freedom * (1 / m + 1 / n))
-    u = np.maximum(((q - p) * (np.log(q) - np.log(p))).sum(axis=-1) / scale, _LEAST)
+    return level_of_psi(((q - p) * (np.log(q) - np.log(p))).sum(axis=-1), freedom, 1 / m + 1 / n, psi)
+
+
+def level_of_psi(
+    value: npt.ArrayLike, freedom: npt.ArrayLike, inverse_rows: npt.ArrayLike, psi: float
+) -> Level:
+    """`drift_level` from a PSI that is known already; freedom: B - 1, at least 1, inverse_rows: 1/N + 1/M. All (...)."""
+    degrees = np.asarray(freedom, dtype=np.float64)
+    scale = degrees * np.asarray(inverse_rows, dtype=np.float64)
+    u = np.maximum(np.asarray(value, dtype=np.float64) / scale, _LEAST)
     return Level(
         np.asarray(np.log(u) / 2),
-        special.polygamma(1, freedom / 2) / 4,
-        np.asarray((special.digamma(freedom / 2) - np.log(freedom / 2)) / 2),
+        np.asarray(special.polygamma(1, degrees / 2) / 4),
+        np.asarray((special.digamma(degrees / 2) - np.log(degrees / 2)) / 2),
         psi * np.square(EFFECTS) / scale[..., None],
     )
 

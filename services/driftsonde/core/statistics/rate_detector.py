@@ -22,7 +22,7 @@ Flags = npt.NDArray[np.bool_]
 _PRIOR_ROWS = np.where(SEASONAL, 50.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RateDetector:
     """State of streams of one shape (...).
 
@@ -104,10 +104,12 @@ def observe_rate(
     ratio = rate_log_ratio(
         k[..., None], n[..., None], *_known(state, slots), np.asarray(effect)[..., None], spread
     )
-    evidence = np.where(_allowed(state)[..., None], restart(state.log_evidence, ratio), -np.inf)
+    allowed = _allowed(state)
+    evidence = np.where(allowed[..., None], restart(state.log_evidence, ratio), -np.inf)
     total = log_mean(evidence, WEIGHTS)
     excess = np.maximum(total - bar[..., None], 0.0)
-    counted = np.take_along_axis(total, chosen_null(state)[..., None], axis=-1)[..., 0]
+    chosen = simplest(spread, allowed)[..., None]
+    counted = np.take_along_axis(total, chosen, axis=-1)[..., 0]
     # In alarm until the evidence is gone again, not until it is a hair below the bar: a long change is one alarm.
     alarmed = (counted >= bar) | (state.alarmed & (counted > 0))
     excursion = np.maximum(state.excursion + log_mean(ratio, WEIGHTS), 0.0)
@@ -128,6 +130,11 @@ def observe_rate(
         np.where(learns, window_start_ms, state.until_ms),
         alarmed,
     )
+
+
+def accept_rate(state: RateDetector) -> RateDetector:
+    """What was seen so far was healthy, whatever the evidence says; it starts anew. For the time of learning."""
+    return clear_rate(replace(state, healthy=state.pending), np.ones(state.alarmed.shape, dtype=np.bool_))
 
 
 def clear_rate(state: RateDetector, which: npt.ArrayLike) -> RateDetector:

@@ -1,0 +1,161 @@
+"""What the windows so far say together: the evidence of a model's champion, by version, and what it calls.
+
+It is one value of the model's state, moved on by every judged window. Until a version's healthy windows are enough to know
+what is usual (`Budget.learning_windows`), nothing is called here, and each window is held against its bars by itself; windows that
+breach those are not learned. From then on an alarm needs evidence that keeps the budget:
+
+    bar = windows in the period / false pages allowed, of which drift gets one half, performance the other;
+    drift: e-BH over the columns' e-detectors, and the PSI of the window at its practical bar when it begins;
+    performance: one half of its share for the whole model, the other for its segments in equal parts.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from driftsonde.core.chunks import WHOLE
+from driftsonde.core.plan import Plan
+from driftsonde.core.statistics.counts import FloatArray
+from driftsonde.core.statistics.discovery import e_benjamini_hochberg
+from driftsonde.core.statistics.evidence import log_alarm_bar
+from driftsonde.core.statistics.level_detector import (
+    LevelDetector,
+    accept_level,
+    clear_level,
+    level_evidence,
+    level_of_psi,
+    new_level_detector,
+    observe_level,
+)
+from driftsonde.core.statistics.rate_detector import (
+    RateDetector,
+    accept_rate,
+    clear_rate,
+    new_rate_detector,
+    observe_rate,
+)
+from driftsonde.core.verdict import Metric, distance_bins
+from driftsonde.core.window import WindowKey
+
+
+@dataclass(frozen=True, slots=True)
+class DriftWatch:
+    """The columns of a version, those in alarm, and how many windows have been learned."""
+
+    columns: tuple[str, ...]
+    detector: LevelDetector
+    alarmed: frozenset[str] = frozenset()
+    learned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """drift: by version. performance: by version and segment."""
+
+    drift: Mapping[str, DriftWatch] = field(default_factory=dict)
+    performance: Mapping[tuple[str, str], RateDetector] = field(default_factory=dict)
+
+    def drift_of(self, versions: Collection[str]) -> "Watch":
+        """Without the inputs of other versions: they serve no longer, and the state stays bounded."""
+        return replace(
+            self, drift={version: one for version, one in self.drift.items() if version in versions}
+        )
+
+    def performance_of(self, versions: Collection[str]) -> "Watch":
+        """Without the outcomes of other versions."""
+        kept = {key: one for key, one in self.performance.items() if key[0] in versions}
+        return replace(self, performance=kept)
+
+
+def watch_drift(
+    watch: Watch, key: WindowKey, plan: Plan, metrics: Sequence[Metric]
+) -> tuple[Watch, frozenset[str] | None]:
+    """The watch after a window of the whole model, and the columns called; None while it learns."""
+    psis = {metric.column: metric for metric in metrics if metric.name == "psi" and metric.n > 0}
+    columns = tuple(reference.name for reference in plan.inputs.references)
+    if not columns:
+        return watch, None
+    known = watch.drift.get(key.version)
+    if known is None or known.columns != columns:
+        known = DriftWatch(columns, new_level_detector((len(columns),)))
+    budget, rule = plan.spec.policy.budget, plan.spec.policy.drift
+    learning = known.learned < budget.learning_windows
+    if learning and any(metric.breached for metric in psis.values()):
+        return watch, None
+    seen = np.array([column in psis for column in columns])
+    values, freedom, inverse_rows = _distances(plan, columns, psis)
+    level = level_of_psi(values, freedom, inverse_rows, rule.psi)
+    # A column without rows is as usual: no evidence, nothing learned.
+    level = replace(level, value=np.where(seen, level.value, level.expected))
+    bar = log_alarm_bar(budget.windows(plan.spec.window_ms), budget.false_pages / 2)
+    learns = seen & np.array([column not in known.alarmed for column in columns])
+    detector = observe_level(known.detector, level, key.window_start_ms, bar + math.log(len(columns)), learns)
+    if learning:
+        detector = accept_level(detector, np.ones(len(columns), dtype=np.bool_))
+        after = DriftWatch(columns, detector, learned=known.learned + 1)
+        return replace(watch, drift={**watch.drift, key.version: after}), None
+    evidence = level_evidence(detector)
+    new = e_benjamini_hochberg(evidence, bar) & seen & (values >= rule.psi)
+    lasting = ~learns & seen & (evidence > 0)
+    called = frozenset(np.array(columns)[new | lasting].tolist())
+    after = DriftWatch(columns, detector, called, known.learned)
+    return replace(watch, drift={**watch.drift, key.version: after}), called
+
+
+def _distances(
+    plan: Plan, columns: tuple[str, ...], psis: Mapping[str, Metric]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(PSI, degrees of freedom, 1/N + 1/M) of each column; of one without rows, those of a window of one row."""
+    counts = [distance_bins(reference, reference.counts) for reference in plan.inputs.references]
+    values = np.array([psis[column].value if column in psis else 0.0 for column in columns])
+    freedom = np.array([max(1.0, float((count > 0).sum() - 1)) for count in counts])
+    rows = np.array([psis[column].n if column in psis else 1.0 for column in columns])
+    reference_rows = np.array([max(1.0, float(count.sum())) for count in counts])
+    return values, freedom, 1 / rows + 1 / reference_rows
+
+
+def watch_performance(
+    watch: Watch, key: WindowKey, plan: Plan, metrics: Sequence[Metric]
+) -> tuple[Watch, bool | None]:
+    """The watch after a window of outcomes, and whether accuracy is in alarm; None while it learns, or where there is no
+    accuracy to hold against a baseline's."""
+    accuracy = next((metric for metric in metrics if metric.name == "accuracy"), None)
+    reference = plan.baseline.performance if plan.baseline else None
+    if accuracy is None or reference is None or reference.metric != "accuracy" or reference.n <= 0:
+        return watch, None
+    identity = (key.version, key.segment)
+    known = watch.performance.get(identity)
+    if known is None:
+        wrong = round((1 - reference.value) * reference.n)
+        known = new_rate_detector(float(wrong), float(reference.n))
+    budget, rule = plan.spec.policy.budget, plan.spec.policy.performance
+    learning = float(known.windows) < budget.learning_windows
+    if learning and accuracy.breached:
+        return watch, None
+    segments = max(1, len(plan.slicing.labels) - 1)
+    pages = budget.false_pages / (4 if key.segment == WHOLE else 4 * segments)
+    bar = log_alarm_bar(budget.windows(plan.spec.window_ms), pages)
+    wrong = round((1 - accuracy.value) * accuracy.n)
+    after = observe_rate(known, float(wrong), float(accuracy.n), key.window_start_ms, rule.drop, bar)
+    if learning:
+        after = accept_rate(after)
+    called = None if learning else bool(after.alarmed)
+    return replace(watch, performance={**watch.performance, identity: after}), called
+
+
+def start_anew(watch: Watch, version: str, segment: str, drift: bool) -> Watch:
+    """Once an episode is over: its evidence is gone, and what was learned before it stays."""
+    if drift:
+        known = watch.drift.get(version)
+        if known is None:
+            return watch
+        detector = clear_level(known.detector, np.ones(len(known.columns), dtype=np.bool_))
+        after = replace(known, detector=detector, alarmed=frozenset())
+        return replace(watch, drift={**watch.drift, version: after})
+    rate = watch.performance.get((version, segment))
+    if rate is None:
+        return watch
+    cleared = clear_rate(rate, np.ones(rate.alarmed.shape, dtype=np.bool_))
+    return replace(watch, performance={**watch.performance, (version, segment): cleared})

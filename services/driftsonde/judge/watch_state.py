@@ -1,0 +1,68 @@
+"""The evidence of a model's state as JSON: arrays are compressed bytes, since most of what they hold is zero."""
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from driftsonde.core.statistics.dispersion import Profile
+from driftsonde.core.statistics.level_detector import LevelDetector
+from driftsonde.core.statistics.rate_detector import RateDetector
+from driftsonde.core.watching import DriftWatch, Watch
+
+_State = TypeVar("_State", RateDetector, LevelDetector, Profile)
+
+Document = Mapping[str, Any]
+
+
+def encode_watch(watch: Watch) -> dict[str, Any]:
+    """Deterministic: the same watch gives the same document."""
+    return {
+        "drift": [
+            [version, list(one.columns), sorted(one.alarmed), one.learned, _encode(one.detector)]
+            for version, one in sorted(watch.drift.items())
+        ],
+        "performance": [[*key, _encode(one)] for key, one in sorted(watch.performance.items())],
+    }
+
+
+def decode_watch(document: Document) -> Watch:
+    """The watch that `encode_watch` made the document of."""
+    return Watch(
+        {
+            version: DriftWatch(tuple(columns), _decode(LevelDetector, detector), frozenset(alarmed), learned)
+            for version, columns, alarmed, learned, detector in document["drift"]
+        },
+        {
+            (version, segment): _decode(RateDetector, detector)
+            for version, segment, detector in document["performance"]
+        },
+    )
+
+
+def _encode(state: RateDetector | LevelDetector | Profile) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for entry in fields(state):
+        value = getattr(state, entry.name)
+        if isinstance(value, Profile):
+            document[entry.name] = _encode(value)
+        else:
+            array = np.asarray(value)
+            packed = base64.b64encode(zlib.compress(array.astype("<f8").tobytes(), 6)).decode()
+            document[entry.name] = [list(array.shape), array.dtype.kind, packed]
+    return document
+
+
+def _decode(kind: type[_State], document: Document) -> _State:
+    values: dict[str, Any] = {}
+    for name, content in document.items():
+        if isinstance(content, Mapping):
+            values[name] = _decode(Profile, content)
+        else:
+            shape, letter, packed = content
+            array = np.frombuffer(zlib.decompress(base64.b64decode(packed)), dtype="<f8").reshape(shape)
+            values[name] = array.astype(np.bool_ if letter == "b" else np.float64)
+    return kind(**values)
