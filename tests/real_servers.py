@@ -22,7 +22,14 @@ def programs(name: str, *requirements: str) -> Path:
     done = folder / "installed"
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements]
+        install: list[str | Path] = [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            *requirements,
+        ]
         subprocess.run(install, check=True)
         done.touch()
     return folder / "bin"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pyarrow as pa
 import pytest
@@ -205,10 +206,16 @@ def test_retry_waits_an_outage_out_with_growing_capped_waits() -> None:
         Outage(4),
         sleep=waits.append,
         should_stop=lambda: False,
-        backoff=Backoff(first_s=1, factor=2, cap_s=5),
+        backoff=Backoff(first_s=1, factor=2, cap_s=5, spread=0),
         on_outage=lambda _error, delay_s: told.append(delay_s),
     )
     assert (answer, waits, told) == ("done", [1, 2, 4, 5], [1, 2, 4, 5])
+
+
+def test_waits_are_spread_below_their_bound() -> None:
+    waits = list(islice(Backoff(first_s=1, factor=2, cap_s=5, spread=0.5).delays_s(), 60))
+    assert all(2.5 <= wait_s <= 5 for wait_s in waits[3:])
+    assert len(set(waits)) > 50
 
 
 def test_retry_stops_when_told_to() -> None:

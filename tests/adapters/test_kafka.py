@@ -94,6 +94,34 @@ def test_a_compacted_topic_is_followed(broker: KafkaSettings) -> None:
 
 
 @pytest.mark.io
+def test_what_cannot_be_used_does_not_take_the_place_of_what_can(broker: KafkaSettings) -> None:
+    """Nor after a restart; and what `check` raises costs no message."""
+    ensure_topics(broker, [topics.TRAFFIC])
+    producer = Producer(producer_config(broker))
+    for key, value in ((b"a", b"good"), (b"a", b"bad"), (b"b", b"bad"), (b"c", b"bad"), (b"c", b"good")):
+        producer.produce(topics.TRAFFIC.name, key=key, value=value)
+    producer.flush(10)
+    outages = [TimeoutError("the registry is away")]
+
+    def check(key: bytes, value: bytes) -> str:
+        if outages:
+            raise outages.pop()
+        return "bad" if value == b"bad" else ""
+
+    reader = CompactedReader(broker, topics.TRAFFIC, check)
+    with pytest.raises(TimeoutError):
+        reader.refresh()
+    assert reader.refresh() == {b"a": b"good", b"c": b"good"}
+    assert reader.state == {b"a": b"good", b"c": b"good"}
+    assert reader.problems == {b"a": "bad", b"b": "bad"}
+    producer.produce(topics.TRAFFIC.name, key=b"a", value=None)
+    producer.flush(10)
+    assert reader.refresh() == {b"a": None}
+    assert reader.problems == {b"b": "bad"}
+    reader.close()
+
+
+@pytest.mark.io
 def test_a_topic_that_is_not_there_is_said(broker: KafkaSettings) -> None:
     reader = CompactedReader(broker, topics.TRAFFIC)
     with pytest.raises(MissingTopic, match="driftsonde topics create"):

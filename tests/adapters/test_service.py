@@ -66,10 +66,11 @@ def test_the_ready_line() -> None:
 _PROGRAM = """
 import sys, time
 from driftsonde.adapters.service import stop_on_signals
-stop = stop_on_signals(lambda: print("stopping", flush=True))
+within_s = 1.0 if sys.argv[1] == "caught" else None
+stop = stop_on_signals(lambda: print("stopping", flush=True), within_s)
 print("up", flush=True)
 stop.wait()
-if sys.argv[1] == "hang":
+if sys.argv[1] != "clean":
     time.sleep(60)
 print("clean", flush=True)
 """
@@ -100,3 +101,12 @@ def test_a_second_sigterm_ends_the_process_at_once() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 128 + signal.SIGTERM
         assert time.monotonic() - started < 5
+
+
+@pytest.mark.io
+def test_what_is_caught_in_a_call_ends_in_time() -> None:
+    with run("caught") as process:
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        assert time.monotonic() - started >= 1.0

@@ -12,8 +12,10 @@ from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.dead_letters import PREFIX, Failure, SourceMessage, error_headers
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_events import EVENT_TYPES
+from driftsonde.adapters.wire_models import MODEL_RECORD, spec_record
 from driftsonde.archiver.pipeline import Batch, archive, split_by_months
 from driftsonde.core.control.decisions import Decision, Kind, Step
+from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import (
     CategoricalColumn,
     FeatureBatch,
@@ -25,9 +27,9 @@ from driftsonde.core.events import (
     Variant,
 )
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
-from driftsonde.core.spec import Mode
+from driftsonde.core.spec import Mode, ModelSpec, Task
 
-CODEC = Codec((*EVENT_TYPES, *CONTROL_TYPES))
+CODEC = Codec((*EVENT_TYPES, *CONTROL_TYPES, MODEL_RECORD))
 
 
 def message(topic: topics.Topic, content: object, offset: int = 0, partition: int = 0) -> SourceMessage:
@@ -196,6 +198,34 @@ def test_only_one_service_tells_the_dead_letters(
     assert not (batch.skipped if is_ours else batch.dead_letters)
     assert batch.inserts == ()
     assert batch.next_offsets == {(topic.name, 0): 5}
+
+
+def test_what_nobody_can_use_in_models_and_traffic_is_told_once() -> None:
+    """Other services keep the last value that they could use, and read these topics again and again."""
+    spec = spec_record(ModelSpec("m", Task.BINARY))
+    split = Traffic("m", (Share("1", Variant.CHAMPION, 1.0),), 1, "d")
+    good: list[tuple[topics.Topic, bytes | None]] = [
+        (topics.MODELS, CODEC.encode(spec)),
+        (topics.TRAFFIC, CODEC.encode(split)),
+        (topics.MODELS, None),  # deletions
+        (topics.TRAFFIC, None),
+    ]
+    bad = [
+        (topics.MODELS, b"junk", "unknown-framing"),
+        (topics.MODELS, CODEC.encode(replace(spec, key="other")), "invalid"),
+        (topics.MODELS, CODEC.encode(replace(spec, document="{}")), "invalid"),
+        (topics.MODELS, CODEC.encode(split), "wrong-topic"),
+        (topics.TRAFFIC, CODEC.encode(spec), "wrong-topic"),
+    ]
+    contents = [*good, *((topic, value) for topic, value, _ in bad)]
+    messages = [
+        SourceMessage(topic.name, 0, offset, b"m", value) for offset, (topic, value) in enumerate(contents)
+    ]
+    batch = archive(messages, CODEC)
+    assert [entry.message.offset for entry in batch.dead_letters] == [4, 5, 6, 7, 8]
+    assert [entry.failure.reason for entry in batch.dead_letters] == [reason for *_, reason in bad]
+    assert (batch.inserts, batch.skipped) == ((), ())
+    assert batch.next_offsets == {("models", 0): 8, ("traffic", 0): 9}
 
 
 def test_progress_covers_what_leaves_no_rows() -> None:

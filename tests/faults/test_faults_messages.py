@@ -106,8 +106,12 @@ def test_poison_in_every_topic(it: World, record_property: Record) -> None:
     sketch, home = misshapen(model, baseline, at.start_ms), home_of(model)
     expected[at.log.put(SKETCHES.name, home, sketch)] = ["invalid"]
     expected[at.log.put(SKETCHES.name, (home + 1) % PARTITIONS, sketch)] = ["wrong-partition"]
-    for topic in (MODELS.name, TRAFFIC.name, DEAD_LETTERS.name):  # skipped, and archived as they are
-        at.log.put(topic, 0, b"\xc3\x01 not ours", key=b"poison")
+    for key in (model, f"{model}/1"):  # what is registered stays in force
+        bad = at.log.put(MODELS.name, home_of(key), b"\xc3\x01 not ours", key=key.encode())
+        expected[bad] = ["unknown-schema"]
+    for topic in (MODELS.name, TRAFFIC.name):
+        expected[at.log.put(topic, 0, sketch, key=b"poison")] = ["unknown-schema"]
+    at.log.put(DEAD_LETTERS.name, 0, b"\xc3\x01 not ours", key=b"poison")  # archived as it is
     absurd = [(PREFIX + name, b"9" * 30) for name in ("partition", "offset")]
     not_ours = at.log.put(DEAD_LETTERS.name, 0, b"?", headers=absurd)
     at.log.heartbeat(at.start_ms + 30 * WINDOW_MS)

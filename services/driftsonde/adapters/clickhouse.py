@@ -1,5 +1,6 @@
 """ClickHouse: the one place where the project talks to it. Outages and refusals are told apart for the callers."""
 
+import random
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -127,22 +128,24 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits of first_s, first_s * factor, ... up to cap_s."""
+    """Waits of first_s, first_s * factor, ... up to cap_s, each shorter by a random part of up to `spread`: after an outage
+    not everybody comes at once."""
 
     first_s: float = 0.5
     factor: float = 2.0
-    cap_s: float = 30.0
+    cap_s: float = 5.0
+    spread: float = 0.5
 
     def delays_s(self) -> Iterator[float]:
         """The waits, without end.
 
         >>> from itertools import islice
-        >>> list(islice(Backoff(1, 3, 10).delays_s(), 4))
-        [1, 3, 9, 10]
+        >>> list(islice(Backoff(1, 3, 10, spread=0).delays_s(), 4))
+        [1.0, 3.0, 9.0, 10.0]
         """
         delay_s = self.first_s
         while True:
-            yield min(delay_s, self.cap_s)
+            yield min(delay_s, self.cap_s) * (1.0 - self.spread * random.random())
             delay_s = min(delay_s * self.factor, self.cap_s)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from driftsonde.adapters import topics
+from driftsonde.adapters.kafka import BrokerUnavailable
 
 PREFIX = "__connect.errors."
 TRUNCATED = "driftsonde.truncated-from-bytes"
@@ -81,16 +82,15 @@ class DeadLetters:
             self._produce_cut(source, headers)
 
     def flush(self, timeout_s: float = _FLUSH_S) -> None:
-        """Return once everything sent is stored by the broker; raise `KafkaException` if something is not."""
+        """Return once everything sent is stored by the broker. Raises `BrokerUnavailable` if that takes longer: ask again;
+        and `KafkaException` if something has been given up."""
         remaining = self.producer.flush(timeout_s)
         if self._failed:
             error = self._failed[0]
             self._failed.clear()
             raise KafkaException(error)
         if remaining:
-            raise KafkaException(
-                KafkaError(KafkaError._MSG_TIMED_OUT, f"{remaining} dead letters not stored")
-            )
+            raise BrokerUnavailable(f"{remaining} dead letters not stored in {timeout_s:g} s")
 
     def _produce_cut(self, source: SourceMessage, headers: list[tuple[str, bytes | None]]) -> None:
         value = source.value or b""

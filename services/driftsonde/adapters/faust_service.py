@@ -5,6 +5,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -26,13 +27,20 @@ from driftsonde.adapters.patience import Patience
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.publisher import Publisher
 from driftsonde.adapters.schema_registry import ConfluentRegistry
-from driftsonde.adapters.service import Conditions, HealthServer, announce_ready
+from driftsonde.adapters.service import (
+    STOP_WITHIN_S,
+    Conditions,
+    HealthServer,
+    announce_ready,
+    end_within,
+)
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.topics import MODELS, Topic
 from driftsonde.adapters.wire_models import MODEL_RECORD
 
 _log = logging.getLogger(__name__)
 _ASSIGNMENT = "assignment"
+_DRAIN_S = 10.0
 
 # Raw messages held between the consumer and the loop.
 _INBOX_BYTES = 64 * 1024 * 1024
@@ -137,7 +145,9 @@ def serve(
 
         @app.on_before_shutdown.connect
         async def leave(*_: object, **__: object) -> None:
-            await worker.drain()
+            end_within(STOP_WITHIN_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(worker.drain(), _DRAIN_S)
 
         run_worker(app)
 

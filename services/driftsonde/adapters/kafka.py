@@ -1,7 +1,7 @@
 """Kafka through confluent-kafka: how clients are configured, topics made, compacted topics followed."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -92,7 +92,9 @@ def consumer_config(settings: KafkaSettings, group_id: str) -> dict[str, Any]:
         "heartbeat.interval.ms": 2_000,
         "max.poll.interval.ms": 300_000,
         "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
-        "queued.max.messages.kbytes": 16_384,  # a partition; the default of 64 MB is a lot for many partitions
+        # Of all partitions together, for consumers that are polled; passed by what one fetch brings.
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.max.bytes": 16_777_216,
         "topic.metadata.refresh.interval.ms": 10_000,  # new topics and partitions are noticed
     }
 
@@ -244,11 +246,14 @@ class _Position:
 class CompactedReader:
     """Follows a compacted topic over all its partitions, outside any consumer group.
 
-    `state` holds the latest value of each key. Not for use from two threads at once.
+    `state` holds the latest value of each key that can be used: `check` says of a key and its value why it can't, or "".
+    `problems` has what `check` said of the keys whose newest value can't be used. Not for use from two threads at once.
     """
 
     settings: KafkaSettings
     topic: Topic
+    check: Callable[[bytes, bytes], str] = lambda key, value: ""
+    problems: dict[bytes, str] = field(default_factory=dict)
     state: dict[bytes, bytes] = field(default_factory=dict)
     _consumer: Consumer = field(init=False)
     _admin: AdminClient = field(init=False)
@@ -272,7 +277,7 @@ class CompactedReader:
         """Read up to the present ends of all partitions; return what changed: the new value, or None for a deletion.
 
         Raises `MissingTopic`, `KafkaException`, or `BrokerUnavailable` if the ends were not reached in time; what was
-        read until then is in `state`, and the next refresh goes on from there.
+        read until then is in `state`, and the next refresh goes on from there. After what `check` raises, it begins anew.
         """
         deadline_s = time.monotonic() + timeout_s
         self._look(deadline_s)
@@ -283,8 +288,12 @@ class CompactedReader:
                 raise BrokerUnavailable(
                     f"topic {self.topic.name!r} could not be read to its end in {timeout_s:g} s"
                 )
-            for message in self._consumer.consume(1_000, timeout=0.1):
-                touched.update(self._take(message))
+            try:
+                for message in self._consumer.consume(1_000, timeout=0.1):
+                    touched.update(self._take(message))
+            except Exception:
+                self._positions.clear()  # of what was fetched, the rest is lost
+                raise
         return {key: self.state.get(key) for key in touched if self.state.get(key) != before.get(key)}
 
     def close(self) -> None:
@@ -346,6 +355,11 @@ class CompactedReader:
         key, value = _as_bytes(message.key()), _as_bytes(message.value())
         if key is None:
             return ()
+        problem = "" if value is None else self.check(key, value)
+        if problem:
+            self.problems[key] = problem
+            return ()
+        self.problems.pop(key, None)
         if value is None:
             self.state.pop(key, None)
         else:

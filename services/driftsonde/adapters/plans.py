@@ -1,11 +1,12 @@
 """The plans of all registered versions, derived from the topic `models` and kept up to date."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.kafka import CompactedReader
 from driftsonde.adapters.specs import fingerprint
-from driftsonde.adapters.wire_models import Catalogue, read_catalogue
+from driftsonde.adapters.wire_models import Catalogue, problem_of, read_catalogue
 from driftsonde.core.plan import Plan, plan_for
 
 
@@ -18,6 +19,10 @@ class PlanBook:
     codec: Codec
     catalogue: Catalogue = field(default_factory=lambda: Catalogue({}, {}, {}))
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # What can't be used doesn't take the place of what can.
+        self.reader.check = partial(problem_of, self.codec)
 
     def refresh(self) -> bool:
         """Read the topic to its present end; True if something changed. Blocks; raises what the reader raises."""

@@ -1,8 +1,10 @@
 """What the entry point of every service shares: health, readiness, metrics over HTTP, and how a service is stopped."""
 
 import json
+import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -14,6 +16,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from driftsonde.adapters.settings import HttpSettings
+
+# Kubernetes kills after 30 s.
+STOP_WITHIN_S = 25.0
+
+_log = logging.getLogger(__name__)
 
 
 class Conditions:
@@ -87,12 +94,28 @@ def announce_ready(service: str, port: int, stream: TextIO | None = None, **more
     print(line, file=stream or sys.stdout, flush=True)
 
 
-def stop_on_signals(on_stop: Callable[[], None] | None = None) -> threading.Event:
+def end_within(timeout_s: float) -> None:
+    """End the process after this long, in whatever it may be caught: what it has not stored is read again."""
+
+    def end() -> None:
+        _log.warning("told to stop, and a server is away: ending", extra={"after_s": timeout_s})
+        os._exit(0)
+
+    timer = threading.Timer(timeout_s, end)
+    timer.daemon = True
+    timer.start()
+
+
+def stop_on_signals(
+    on_stop: Callable[[], None] | None = None, within_s: float | None = None
+) -> threading.Event:
     """An event that SIGTERM and SIGINT set, calling `on_stop` once; a second signal ends the process at once.
 
-    Call it from the main thread.
+    within_s: the process ends at the latest after this long. Call it from the main thread.
     """
     stop = threading.Event()
+    if within_s is not None:
+        _watch_signals(within_s)
 
     def handle(number: int, _: FrameType | None) -> None:
         if stop.is_set():
@@ -104,6 +127,22 @@ def stop_on_signals(on_stop: Callable[[], None] | None = None) -> threading.Even
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
     return stop
+
+
+def _watch_signals(within_s: float) -> None:
+    """Python's own handlers wait for the main thread, which may be in a call that takes a minute."""
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    signal.set_wakeup_fd(tell.fileno())
+
+    def watch() -> None:
+        with told, tell:
+            told.recv(1)
+            end_within(within_s)
+            while told.recv(64):
+                pass
+
+    threading.Thread(target=watch, name="signals", daemon=True).start()
 
 
 def _handler(

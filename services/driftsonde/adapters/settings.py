@@ -175,7 +175,7 @@ class ArchiverSettings:
     batch_mb: int = _setting(16, "megabytes of messages that make a batch", low=1)
     batch_interval_ms: int = _setting(1_000, "a batch is written after this long, full or not", low=1)
     buffer_mb: int = _setting(128, "megabytes of messages held in memory; beyond, reading pauses", low=1)
-    retry_max_s: float = _setting(30.0, "the longest wait between attempts to write a batch", low=0.1)
+    retry_max_s: float = _setting(5.0, "the longest wait between attempts to write a batch", low=0.1)
     stop_timeout_s: float = _setting(20.0, "how long a stop waits for the last batches to be stored", low=0)
 
 

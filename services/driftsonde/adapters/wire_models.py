@@ -106,11 +106,22 @@ class Catalogue:
         return tuple(sorted(version for name, version in self.versions if name == model))
 
 
-def read_catalogue(state: Mapping[bytes, bytes], codec: Codec) -> Catalogue:
-    """The catalogue that the newest value of each key of the topic gives."""
+def problem_of(codec: Codec, raw_key: bytes, payload: bytes) -> str:
+    """Why a record can't be used, or ""."""
+    try:
+        _add(_decode(codec, raw_key.decode(errors="replace"), payload), {}, {}, {})
+    except (Undecodable, InvalidEvent, InvalidSpec) as error:
+        return str(error)
+    return ""
+
+
+def read_catalogue(
+    state: Mapping[bytes, bytes], codec: Codec, problems: Mapping[bytes, str] = MappingProxyType({})
+) -> Catalogue:
+    """The catalogue that the newest value of each key gives, and beside its own errors those of values left out of it."""
     specs: dict[str, ModelSpec] = {}
     versions: dict[tuple[str, str], Baseline | None] = {}
-    errors: dict[str, str] = {}
+    errors = {key.decode(errors="replace"): problem for key, problem in problems.items()}
     origins: dict[tuple[str, str], Origin] = {}
     for raw_key, payload in sorted(state.items()):
         key = raw_key.decode(errors="replace")

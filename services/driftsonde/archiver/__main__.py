@@ -19,10 +19,17 @@ from driftsonde.adapters.lag import LagMeter
 from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.schema_registry import ConfluentRegistry
-from driftsonde.adapters.service import Conditions, HealthServer, announce_ready, stop_on_signals
+from driftsonde.adapters.service import (
+    STOP_WITHIN_S,
+    Conditions,
+    HealthServer,
+    announce_ready,
+    stop_on_signals,
+)
 from driftsonde.adapters.settings import InvalidSetting, Settings, read_settings, unknown_variables
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_events import EVENT_TYPES
+from driftsonde.adapters.wire_models import MODEL_RECORD
 from driftsonde.archiver.app import GROUP_ID, Archiver
 from driftsonde.archiver.writer import Writer
 
@@ -46,7 +53,7 @@ def main() -> None:
     configure_logging(SERVICE, settings.log.level)
     for name in unknown_variables(os.environ):
         _log.warning("unknown variable", extra={"variable": name})
-    run(settings, stop_on_signals())
+    run(settings, stop_on_signals(within_s=STOP_WITHIN_S))
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -60,7 +67,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     archiver = Archiver(
         consumer=Consumer(consumer_config(settings.kafka, GROUP_ID), logger=kafka_log),
         codec=Codec(
-            (*EVENT_TYPES, *CONTROL_TYPES),
+            (*EVENT_TYPES, *CONTROL_TYPES, MODEL_RECORD),
             ConfluentRegistry(settings.registry.url) if settings.registry.url else None,
         ),
         store=store,

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from driftsonde.adapters.avro import Codec, RegistryUnavailable
 from driftsonde.adapters.clickhouse import Backoff, Store, StoreRejected, StoreUnavailable
 from driftsonde.adapters.dead_letters import SourceMessage
-from driftsonde.adapters.kafka import is_fatal
+from driftsonde.adapters.kafka import BrokerUnavailable, is_fatal
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import ArchiverSettings
@@ -171,7 +171,7 @@ class Archiver:
         self._future = None
         try:
             future.result()
-        except (StoreUnavailable, StoreRejected, KafkaException) as error:
+        except (StoreUnavailable, StoreRejected, BrokerUnavailable, KafkaException) as error:
             # Refused or away: the rows are sound, so the store is what has to change.
             self._metrics.sink_retries.labels(table="any").inc()
             self._postpone("store", error, now_s)

@@ -12,6 +12,7 @@ from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec, Undecodable
 from driftsonde.adapters.dead_letters import Failure, SourceMessage
 from driftsonde.adapters.positions import ARCHIVER, TABLE, Position, position_rows
+from driftsonde.adapters.wire_models import ModelRecord, problem_of
 from driftsonde.archiver.rows import (
     dead_letter_rows,
     decision_rows,
@@ -22,6 +23,7 @@ from driftsonde.archiver.rows import (
 )
 from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.control.decisions import Decision
+from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.events import FeatureBatch, Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
 from driftsonde.core.signals import Signal
 
@@ -30,7 +32,9 @@ _MONTHS_PER_INSERT = 50
 
 # Of a raw message only one service tells the dead letters: of predictions and labels the sketcher, of signals the
 # controller, of these the archiver.
-_OWN_DEAD_LETTERS = frozenset({topics.FEATURES.name, topics.DECISIONS.name})
+_OWN_DEAD_LETTERS = frozenset(
+    {topics.FEATURES.name, topics.DECISIONS.name, topics.MODELS.name, topics.TRAFFIC.name}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,17 @@ _ARCHIVES: Mapping[str, _Archive] = MappingProxyType(
     }
 )
 
-ARCHIVED_TOPICS = (*_ARCHIVES, topics.DEAD_LETTERS.name)
+# Whoever reads these keeps the last value that it can use; here, once, the others are told. No table gets them.
+_WATCHED: Mapping[str, type] = MappingProxyType(
+    {topics.MODELS.name: ModelRecord, topics.TRAFFIC.name: Traffic}
+)
+
+ARCHIVED_TOPICS = (*_ARCHIVES, *_WATCHED, topics.DEAD_LETTERS.name)
+
+
+_HOLDS: Mapping[str, Any] = MappingProxyType(
+    {**{topic: kind.holds | Heartbeat for topic, kind in _ARCHIVES.items()}, **_WATCHED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +119,12 @@ def archive(messages: Sequence[SourceMessage], codec: Codec) -> Batch:
         if message.topic == topics.DEAD_LETTERS.name:
             letters.append(message)
             continue
+        if message.topic in _WATCHED and message.value is None:
+            continue  # a deletion
         content = _read(message, codec)
         if isinstance(content, Failure):
             refused.append(Refused(message, content))
-        elif not isinstance(content, Heartbeat):
+        elif message.topic in read and not isinstance(content, Heartbeat):
             read[message.topic].append((message, content))
     return Batch(
         inserts=tuple(_inserts(read, letters)),
@@ -128,7 +144,9 @@ def _read(message: SourceMessage, codec: Codec) -> object:
         return Failure("decode", error.reason, error.message)
     except InvalidEvent as error:
         return Failure("validate", "invalid", str(error))
-    if not isinstance(content, _ARCHIVES[message.topic].holds | Heartbeat):
+    if isinstance(content, ModelRecord) and (problem := problem_of(codec, message.key or b"", message.value)):
+        return Failure("validate", "invalid", problem)
+    if not isinstance(content, _HOLDS[message.topic]):
         return Failure(
             "validate", "wrong-topic", f"{type(content).__name__} does not belong on {message.topic}"
         )

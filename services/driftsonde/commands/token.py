@@ -19,7 +19,9 @@ def token() -> None:
 
 @token.command()
 @click.option("--name", required=True, help="Whose it is; decisions name it as the actor.")
-@click.option("--role", required=True, type=click.Choice([role.value for role in Role]), help="What it may do.")
+@click.option(
+    "--role", required=True, type=click.Choice([role.value for role in Role]), help="What it may do."
+)
 def new(name: str, role: str) -> None:
     """Make a token and print it, this once, with the lines to configure.
 

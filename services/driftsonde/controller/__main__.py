@@ -21,7 +21,7 @@ from driftsonde.adapters.logging_json import configure_logging
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.outbound import Sender, trusting
 from driftsonde.adapters.schema_registry import ConfluentRegistry
-from driftsonde.adapters.service import Conditions, announce_ready, stop_on_signals
+from driftsonde.adapters.service import STOP_WITHIN_S, Conditions, announce_ready, stop_on_signals
 from driftsonde.adapters.settings import (
     InvalidSetting,
     Settings,
@@ -109,7 +109,7 @@ def is_loopback(bind: str) -> bool:
 
 
 def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
-    stop = stop_on_signals()
+    stop = stop_on_signals(within_s=STOP_WITHIN_S)
     ready = Conditions({STARTING: "not a member of the group yet"})
     registry = CollectorRegistry()
     metrics = create_metrics(registry, SERVICE, VERSION)

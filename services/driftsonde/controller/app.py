@@ -1,7 +1,8 @@
 """The controller's one writer: signals, people's requests and outcomes go through the state machine one after another.
 
-Of several instances one leads; the others stand by, and know nothing that could be out of date. Decisions are stored by the broker before anything is done about them, and signals are acknowledged last. So whatever
-is decided is done at least once, under the same id, however often the process dies in between.
+Of several instances one leads; the others stand by, and know nothing that could be out of date. Decisions are stored by
+the broker before anything is done about them, and signals are acknowledged last. So whatever is decided is done at least
+once, under the same id, however often the process dies in between.
 """
 
 import logging

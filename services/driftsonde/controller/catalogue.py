@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from functools import partial
 from types import MappingProxyType
 
 from confluent_kafka import KafkaException
@@ -11,7 +12,7 @@ from driftsonde.adapters.avro import Codec, RegistryUnavailable
 from driftsonde.adapters.kafka import CompactedReader, MissingTopic
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.specs import fingerprint
-from driftsonde.adapters.wire_models import Catalogue, read_catalogue
+from driftsonde.adapters.wire_models import Catalogue, problem_of, read_catalogue
 from driftsonde.core.control.policy import Governance
 from driftsonde.core.spec import Policy
 
@@ -28,7 +29,7 @@ class CatalogueFollower:
     def __init__(self, settings: KafkaSettings, codec: Codec) -> None:
         self.current = Catalogue(MappingProxyType({}), MappingProxyType({}), _EMPTY)
         self._governance: dict[str, Governance] = {}
-        self._reader = CompactedReader(settings, topics.MODELS)
+        self._reader = CompactedReader(settings, topics.MODELS, partial(problem_of, codec))
         self._codec = codec
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="catalogue", daemon=True)
@@ -58,9 +59,10 @@ class CatalogueFollower:
                 )
 
     def _refresh(self) -> None:
-        if not self._reader.refresh():
+        before = dict(self._reader.problems)
+        if not self._reader.refresh() and self._reader.problems == before:
             return
-        catalogue = read_catalogue(self._reader.state, self._codec)
+        catalogue = read_catalogue(self._reader.state, self._codec, self._reader.problems)
         for key, problem in catalogue.errors.items():
             _log.error("a registered record can't be used", extra={"key": key, "problem": problem})
         self._governance = {

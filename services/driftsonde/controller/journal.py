@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from confluent_kafka import (
@@ -61,7 +62,7 @@ def rebuild(settings: KafkaSettings, codec: Codec) -> State:
         decision = _decode(codec, payload, topics.DECISIONS)
         if isinstance(decision, Decision):
             state = fold(state, (decision,))
-    reader = CompactedReader(settings, topics.TRAFFIC)
+    reader = CompactedReader(settings, topics.TRAFFIC, partial(_traffic_problem, codec))
     try:
         reader.refresh(READ_TIMEOUT_S)
     finally:
@@ -71,6 +72,10 @@ def rebuild(settings: KafkaSettings, codec: Codec) -> State:
         if isinstance(traffic, Traffic):
             state = with_traffic(state, traffic)
     return state
+
+
+def _traffic_problem(codec: Codec, _key: bytes, payload: bytes) -> str:
+    return "" if isinstance(_decode(codec, payload, topics.TRAFFIC), Traffic) else "not a split"
 
 
 def _decode(codec: Codec, payload: bytes, topic: Topic) -> object:

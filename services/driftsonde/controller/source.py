@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec, RegistryUnavailable, Undecodable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
-from driftsonde.adapters.kafka import consumer_config, is_fatal, producer_config
+from driftsonde.adapters.kafka import BrokerUnavailable, consumer_config, is_fatal, producer_config
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.controller.journal import Stopping, patiently
@@ -23,6 +23,7 @@ POLL_S = 0.05
 
 _LEADERS_PARTITION = 0
 _TIMEOUT_S = 10.0
+_LETTERS_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -95,10 +96,10 @@ class SignalSource:
         self._consumer.assign([TopicPartition(topics.SIGNALS.name, number) for number in partitions])
 
     def commit(self, offsets: list[TopicPartition]) -> None:
-        """Raises `KafkaException` where the client can't go on."""
+        """Raises `Stopping`, and `KafkaException` where the client can't go on."""
         if not offsets:
             return
-        self._dead_letters.flush()
+        self._flush_letters()
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
@@ -106,6 +107,16 @@ class SignalSource:
                 raise
             # Another instance may lead now; it reads the signals again, which changes nothing.
             _log.warning("offsets not committed", extra={"problem": str(error)})
+
+    def _flush_letters(self) -> None:
+        while True:
+            try:
+                self._dead_letters.flush(_LETTERS_S)
+                return
+            except BrokerUnavailable as error:
+                _log.warning("waiting for the broker", extra={"problem": str(error)})
+                if self._stop.is_set():
+                    raise Stopping from error
 
     def close(self) -> None:
         # Closing can hang where the broker went away at the wrong moment.

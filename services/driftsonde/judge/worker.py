@@ -225,7 +225,7 @@ class JudgeWorker:
             incoming.headers,
         )
         self.dead_letters.send(source, failure)
-        await asyncio.to_thread(self.dead_letters.flush)
+        await self.patience.until_done(self.dead_letters.flush)
         self.metrics.dead_letters.labels(failure.reason).inc()
         incoming.acknowledge()
 
