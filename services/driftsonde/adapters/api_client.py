@@ -30,11 +30,14 @@ class Api:
     token: str = field(default="", repr=False)
 
     def get(self, path: str) -> Any:
-        """Raises `ApiUnavailable` and `ApiRefused`, as `post` does."""
+        """Raises `ApiUnavailable` and `ApiRefused`, as the others do."""
         return self._ask("GET", path, None)
 
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         return self._ask("POST", path, body)
+
+    def put(self, path: str, body: Mapping[str, object]) -> Any:
+        return self._ask("PUT", path, body)
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
