@@ -32,13 +32,19 @@ WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
 ORDER BY source_partition != {partition:UInt32}, source_partition, source_offset, source_row
 """
 
-# The event time of the partition before each of these offsets. There is none before the first step.
+# The event time of the partition before each of these offsets; there is none before the first step. Read is only what
+# lies between the offsets and the last step before them.
 _ARRIVALS = """
 SELECT wanted.offset, time_ms
 FROM (SELECT arrayJoin({offsets:Array(UInt64)}) AS offset, {partition:UInt32} AS partition) AS wanted
 ASOF JOIN (
     SELECT partition, position, time_ms FROM event_times
-    WHERE topic = {topic:String} AND partition = {partition:UInt32}
+    WHERE topic = {topic:String} AND partition = {partition:UInt32} AND position <= {last:UInt64}
+          AND position >= coalesce((
+              SELECT position FROM event_times
+              WHERE topic = {topic:String} AND partition = {partition:UInt32} AND position <= {first:UInt64}
+              ORDER BY topic DESC, partition DESC, position DESC LIMIT 1
+          ), 0)
 ) AS steps
 ON wanted.partition = steps.partition AND wanted.offset >= steps.position
 """
@@ -122,10 +128,11 @@ def _batched(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
 
 
 def _arrivals(store: Store, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, int]:
-    """By offset: the second that event time had come to before it."""
+    """By offset, of rising ones: the second that event time had come to before it."""
     arrivals: dict[int, int] = {}
     for portion in _batched(offsets, _IDS_PER_QUERY):
-        params: dict[str, object] = {"topic": topic, "partition": partition, "offsets": portion}
+        bounds: dict[str, object] = {"first": portion[0], "last": portion[-1]}
+        params = bounds | {"topic": topic, "partition": partition, "offsets": portion}
         arrivals.update((int(at), int(time_ms)) for at, time_ms in store.query_rows(_ARRIVALS, params))
     return arrivals
 
