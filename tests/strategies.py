@@ -114,7 +114,11 @@ def points(draw: st.DrawFn) -> Points:
     """Scores by label, put in and taken out."""
     rows = draw(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from([-1, 1])), max_size=6))
     scores, positive, signs = (np.array([row[place] for row in rows]) for place in range(3))
-    return gather_points(scores.astype(np.float64), positive.astype(np.bool_), signs.astype(np.int64))
+    one_group = np.zeros(len(rows), dtype=np.int64)
+    (drawn,) = gather_points(
+        scores.astype(np.float64), positive.astype(np.bool_), signs.astype(np.int64), one_group, 1
+    )
+    return drawn
 
 
 @st.composite

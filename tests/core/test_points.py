@@ -14,7 +14,9 @@ from driftsonde.core.statistics.performance import roc_auc
 
 def of(scores: Sequence[float], labels: Sequence[int], sign: int = 1) -> Points:
     truth = np.array(labels, dtype=bool)
-    return gather_points(np.array(scores, dtype=np.float64), truth, np.full(len(scores), sign))
+    group = np.zeros(len(scores), dtype=np.int64)
+    (points,) = gather_points(np.array(scores, dtype=np.float64), truth, np.full(len(scores), sign), group, 1)
+    return points
 
 
 def same(left: Points, right: Points) -> bool:

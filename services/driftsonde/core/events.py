@@ -177,19 +177,20 @@ def _check_columns(columns: tuple[Column, ...], rows: int) -> None:
     names = {column.name for column in columns}
     if len(names) < len(columns):
         raise InvalidEvent("columns", "two columns have the same name")
+    longest = max(names, key=len, default="-")
+    _check_text("columns.name", longest if "" not in names else "")
+    categorical: list[CategoricalColumn] = []
     for column in columns:
-        _check_text("columns.name", column.name)
         if isinstance(column, NumericColumn):
-            _check_length(column.name, len(column.values), rows)
+            length = len(column.values)
         else:
-            _check_length(column.name, len(column.codes), rows)
-            _check_categories(column)
-    _check_codes([column for column in columns if isinstance(column, CategoricalColumn)])
-
-
-def _check_length(name: str, length: int, rows: int) -> None:
-    if length != rows:
-        raise InvalidEvent(f"columns[{name}]", f"has {length} values for {rows} ids")
+            length = len(column.codes)
+            categorical.append(column)
+        if length != rows:
+            raise InvalidEvent(f"columns[{column.name}]", f"has {length} values for {rows} ids")
+    for column in categorical:
+        _check_categories(column)
+    _check_codes(categorical)
 
 
 def _check_categories(column: CategoricalColumn) -> None:

@@ -154,7 +154,7 @@ def _gather_scores(
     """The scores of each group, and the sums of a binary task, over the rows that have a score and a known label."""
     usable = ~np.isnan(outcomes.scores) & (outcomes.labels < len(layout.classes))
     group = group[usable]
-    scores = np.clip(outcomes.scores[usable], 0.0, 1.0)
+    scores = np.clip(outcomes.scores[usable], 0.0, 1.0) + 0.0  # -0.0 is 0.0
     positive = outcomes.labels[usable] == 1
     signs = outcomes.signs[usable].astype(np.float64)
     inside = np.clip(scores, _SCORE_MARGIN, 1 - _SCORE_MARGIN)
@@ -162,8 +162,7 @@ def _gather_scores(
     squared = (scores - positive) ** 2
     for place, values in enumerate((signs * squared, signs * log_loss, np.ones_like(scores))):
         sums[:, place] = np.bincount(group, values, minlength=groups)
-    whole = outcomes.signs[usable]
-    return [gather_points(scores[group == g], positive[group == g], whole[group == g]) for g in range(groups)]
+    return gather_points(scores, positive, outcomes.signs[usable], group, groups)
 
 
 def _weighted(place: Ints, signs: Floats, size: int) -> Ints:
