@@ -212,6 +212,21 @@ def test_people_pause_resume_advance_promote_and_roll_back() -> None:
     assert rollout(after(state, [START], policy())[0]).active
 
 
+def test_a_promoted_version_is_taken_back_only_while_it_is_champion() -> None:
+    state, _ = after(STARTED, [wish(RolloutWish.PROMOTE)], policy())
+    canary = (
+        Share("2", Variant.CHAMPION, 0.9),
+        Share("5", Variant.CANARY, 0.1),
+        Share("6", Variant.SHADOW, 0.0),
+    )
+    beside, _ = after(state, [SplitChange("fraud", canary, "bob")], policy())
+    back, _ = after(beside, [wish(RolloutWish.ROLLBACK)], policy())
+    assert split(back) == {"1": ("champion", 1.0), "6": ("shadow", 0.0)}
+    other, _ = after(state, [SplitChange("fraud", (Share("5", Variant.CHAMPION, 1.0),), "bob")], policy())
+    with pytest.raises(Refused, match="version 2 is not the champion any more"):
+        step(other, wish(RolloutWish.ROLLBACK), NOW_MS, policy())
+
+
 def test_what_stands_in_the_way_of_a_start() -> None:
     canary = Traffic("fraud", (Share("1", Variant.CHAMPION, 0.9), Share("3", Variant.CANARY, 0.1)), 2, "d1")
     for state, start, reason in (

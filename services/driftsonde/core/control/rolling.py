@@ -26,6 +26,8 @@ from driftsonde.core.control.policy import Brakes, Ruling, rule
 from driftsonde.core.control.quiet import maintenance_of
 from driftsonde.core.control.rollout import Rollout, RolloutStatus, advanced, begun, start_obstacle
 from driftsonde.core.control.state import ModelState, State
+from driftsonde.core.control.traffic import share_of
+from driftsonde.core.events import Variant
 from driftsonde.core.signals import Signal
 from driftsonde.core.spec import Late, Mode
 
@@ -76,6 +78,11 @@ def on_rollout_change(
     rollout = model.rollout
     if rollout is None:
         raise Unknown(f"no rollout of model {model.model!r} is known")
+    champion = share_of(model.traffic, rollout.version)
+    if rollout.status is RolloutStatus.PROMOTED and (
+        champion is None or champion.variant is not Variant.CHAMPION
+    ):
+        raise Refused(f"version {rollout.version} is not the champion any more")
     after = _wished(rollout, change.wish, now_ms)
     if after == rollout:
         return []

@@ -90,7 +90,11 @@ def split_of(rollout: Rollout, split: tuple[Share, ...]) -> tuple[Share, ...]:
     >>> [(share.version, share.weight) for share in split_of(advanced(rollout, 1, 0), traffic.split)]
     [('2', 1.0)]
     """
-    others = tuple(share for share in split if share.version not in (rollout.version, rollout.champion))
+    others = tuple(
+        share
+        for share in split
+        if share.version not in (rollout.version, rollout.champion) and share.variant is Variant.SHADOW
+    )
     if rollout.status is RolloutStatus.PROMOTED:
         return (Share(rollout.version, Variant.CHAMPION, 1.0), *others)
     if rollout.status is RolloutStatus.ROLLED_BACK:
