@@ -5,8 +5,7 @@ its arrays are the caller's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +27,7 @@ MAX_LAYOUTS = 1_000
 Named = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionCall:
+class PredictionCall(NamedTuple):  # one is made in every call of the serving path
     """The arguments of `Monitor.log`, as they came."""
 
     features: Any
