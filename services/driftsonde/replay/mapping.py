@@ -32,7 +32,7 @@ class WrongChoice(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the caller said; None and empty: to be inferred."""
+    """What the caller said; None and empty: to be inferred. timed: every row needs a time."""
 
     task: Task | None = None
     timestamp: str | None = None
@@ -46,17 +46,18 @@ class Choices:
     label: str | None = None
     label_timestamp: str | None = None
     segments: tuple[str, ...] = ()
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
-    """What every used column is. `inferred` says what was not the caller's choice.
+    """What every used column is. `inferred` says what was not the caller's choice. `timestamp` None: of no time.
 
     Without `prediction` the predicted class is score >= 0.5, of the classes "0" and "1".
     """
 
     task: Task
-    timestamp: str
+    timestamp: str | None
     id: str | None
     version: str | None
     version_name: str
@@ -75,7 +76,7 @@ def map_columns(choices: Choices, names: Sequence[str], sample: Piece) -> Column
     inferred: dict[str, object] = {}
     _check_names(choices, names)
     timestamp = _named("timestamp", choices.timestamp, names, inferred)
-    if timestamp is None:
+    if timestamp is None and choices.timed:
         raise WrongChoice(f"--timestamp is needed: the file has no column 'timestamp', but {_listed(names)}")
     prediction = _named("prediction", choices.prediction, names, inferred)
     score = _named("score", choices.score, names, inferred)

@@ -71,7 +71,11 @@ class RowReader:
         reasons: _Reasons = np.full(count, None, dtype=object)
         columns = self.columns
         data: dict[str, pa.Array[Any]] = {}
-        times = self._times(piece, columns.timestamp, reasons)
+        times = (
+            np.zeros(count, dtype=np.int64)
+            if columns.timestamp is None
+            else self._times(piece, columns.timestamp, reasons)
+        )
         ids = self._ids(piece, reasons)
         data[TIME], data[ROW], data[ID] = pa.array(times), pa.array(piece.rows), pa.array(ids, pa.string())
         if columns.version is not None:
