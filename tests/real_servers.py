@@ -52,7 +52,7 @@ def running(command: list[str | Path], environ: Mapping[str, str], log: Path) ->
             process.wait(15)
 
 
-def wait_for(url: str, log: Path, timeout_s: float = 90.0) -> None:
+def wait_for(url: str, log: Path, timeout_s: float = 240.0) -> None:
     """Until this address answers well."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:

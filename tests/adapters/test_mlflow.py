@@ -87,7 +87,11 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealMlflow]:
     """The server on SQLite, with two versions of a model that its own client trained and registered."""
     folder, tools, port = tmp_path_factory.mktemp("mlflow"), programs(*MLFLOW), free_port()
     url = f"http://127.0.0.1:{port}"
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     server: list[str | Path] = [
         *(tools / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *(

@@ -12,29 +12,36 @@ from control_examples import CANARY_SPLIT, NOW_MS, after, canary_rollback, setti
 from driftsonde.adapters.airflow import Airflow
 from driftsonde.adapters.metrics import create_metrics
 from driftsonde.adapters.mlflow import MlflowAliases, MlflowServer
+from driftsonde.adapters.mlflow_registry import MlflowCandidates
 from driftsonde.adapters.outbound import Sender
 from driftsonde.adapters.webhook import parse_secret
 from driftsonde.controller.app import Controller
 from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.config_actuators import Actuator
 from driftsonde.controller.config_parts import Endpoint
+from driftsonde.controller.config_registry import Registry
 from driftsonde.controller.config_retrain import Retraining
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.core.control.decisions import Decision, Kind, Severity, Step
 from driftsonde.core.control.hours import Hours
 from driftsonde.core.control.inputs import Approval, SplitChange, Unknown
+from driftsonde.core.control.policy import Governance
 from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import State, fold, with_traffic
-from driftsonde.core.control.traffic import Traffic
+from driftsonde.core.control.traffic import Share, Traffic
+from driftsonde.core.events import Variant
+from driftsonde.core.origin import Origin
 from driftsonde.core.signals import SignalKind
-from driftsonde.core.spec import HOUR_MS
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, Mode
 from fake_api import Answer, Call, FakeApi
+from mlflow_api import MlflowApi
 from webhook_receiver import SECRET, Received, Receiver
 
 pytestmark = pytest.mark.io
 
 
 EVERYTHING = Route("oncall")
+ONLY_1 = (Share("1", Variant.CHAMPION, 1.0),)
 
 
 @dataclass(slots=True)
@@ -47,6 +54,9 @@ class Desk:
     now_ms: int = NOW_MS
     retrain: Retraining | None = None
     actuators: tuple[Actuator, ...] = ()
+    registry: Registry | None = None
+    promote: Mode = Mode.OBSERVE
+    registered: list[tuple[str, str, Origin]] = field(default_factory=list)
     log: list[Decision | Traffic] = field(default_factory=list)
     controller: Controller = field(init=False)
 
@@ -59,9 +69,17 @@ class Desk:
             self.retrain,
             actuators=self.actuators,
             follows=tuple(Route(actuator.name) for actuator in self.actuators),
+            registry=self.registry,
         )
         self.controller = Controller(
-            setting=replace(setting(routes=config.routes), actuators=config.follows),
+            setting=replace(
+                setting(routes=config.routes),
+                governance=lambda _: Governance(
+                    ActionPolicy(retrain=Mode.AUTO, rollback=Mode.AUTO, promote=self.promote), "p1"
+                ),
+                actuators=config.follows,
+                registry_configured=config.registry is not None,
+            ),
             config=config,
             record=self._record,
             deliveries=Deliveries(
@@ -75,6 +93,7 @@ class Desk:
             metrics=metrics,
             now_ms=lambda: self.now_ms,
             sweep_interval_s=0.0,
+            register=lambda model, version, origin: self.registered.append((model, version, origin)),
             state=with_traffic(State(), with_canary()),
         )
         self.controller.deliveries.start(self.controller.outcome)
@@ -272,3 +291,52 @@ def test_a_serving_system_follows_the_newest_split_and_its_failure_is_told(recei
     failed = receiver.wait_for_type("actuate.failed")
     assert failed.body["data"]["severity"] == "critical"
     assert "MLflow does not set the alias champion, status 404" in failed.body["data"]["reason"]
+
+
+def test_the_version_that_a_retraining_registers_is_registered_here_and_rolled_out(
+    receiver: Receiver,
+) -> None:
+    api = FakeApi(lambda _: Answer(200, {"state": "success"}))
+    registered_ms = [1_000]
+    mlflow = FakeApi(MlflowApi(registered_ms).answer)
+    desk = Desk(
+        receiver,
+        retrain=Retraining(Airflow(api.url, "train", token="t", poll_ms=20), 60.0),
+        registry=Registry(MlflowCandidates(MlflowServer(mlflow.url), "{model}", poll_ms=20), 60.0),
+        promote=Mode.AUTO,
+    )
+    desk.controller.adopt(with_traffic(State(), Traffic("fraud", ONLY_1, 1, "d0")))
+    desk.controller.work([signal(SignalKind.RETRAIN)])
+    desk.work_until(lambda: any(call.path.count("search") for call in mlflow.calls))
+    assert desk.registered == []  # version 1 was there before
+    registered_ms.append(NOW_MS + 1)
+    desk.work_until_nothing_is_pending()
+    desk.controller.deliveries.stop()
+    api.close()
+    mlflow.close()
+    assert [(model, version) for model, version, _ in desk.registered] == [("fraud", "2")]
+    steps = [(entry.step, entry.detail.run) for entry in desk.decisions() if entry.kind is Kind.CANDIDATE]
+    assert steps == [(Step.DECIDED, ""), (Step.STARTED, "2"), (Step.PERFORMED, "")]
+    (begun,) = (
+        entry for entry in desk.decisions() if entry.kind is Kind.ROLLOUT and entry.step is Step.DECIDED
+    )
+    assert begun.version == "2"
+    assert "it comes of retraining" in begun.detail.reason
+
+
+def test_a_version_that_never_comes_is_a_stated_outcome(receiver: Receiver) -> None:
+    api = FakeApi(lambda _: Answer(200, {"state": "success"}))
+    mlflow = FakeApi(MlflowApi([1_000]).answer)
+    desk = Desk(
+        receiver,
+        retrain=Retraining(Airflow(api.url, "train", token="t", poll_ms=20), 60.0),
+        registry=Registry(MlflowCandidates(MlflowServer(mlflow.url), "{model}", poll_ms=20), 0.3),
+    )
+    desk.controller.work([signal(SignalKind.RETRAIN)])
+    desk.work_until_nothing_is_pending()
+    desk.controller.deliveries.stop()
+    api.close()
+    mlflow.close()
+    last = [entry for entry in desk.decisions() if entry.kind is Kind.CANDIDATE][-1]
+    assert (last.step, last.detail.reason) == (Step.FAILED, "not at its end after 0.3 s")
+    assert desk.registered == []

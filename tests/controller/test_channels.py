@@ -22,7 +22,7 @@ from driftsonde.controller.config_parts import Channel, Endpoint
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.outbox import delivery_of, digest_of, notice_of
 from driftsonde.core.control.decisions import Decision
-from driftsonde.core.control.inputs import Acknowledgement, Begun, Input, Outcome, Tick
+from driftsonde.core.control.inputs import Acknowledgement, Begun, Found, Input, Outcome, Tick
 from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import Effect, State, with_traffic
 from driftsonde.core.signals import Evidence, Signal, SignalKind
@@ -87,7 +87,7 @@ class Told:
             return Answer(400, {"message": str(error)[:200]})
         return self.answers.pop(0) if self.answers else Answer(OK[self.channel])
 
-    def note(self, news: Outcome | Begun) -> None:
+    def note(self, news: Outcome | Begun | Found) -> None:
         assert isinstance(news, Outcome)
         with self._came:
             self.outcomes.append(news)

@@ -5,9 +5,12 @@ import pytest
 from driftsonde.adapters.airflow import Airflow
 from driftsonde.adapters.kubernetes import Kubernetes
 from driftsonde.adapters.kubernetes_job import JobFile, KubernetesJob
+from driftsonde.adapters.mlflow import MlflowServer
+from driftsonde.adapters.mlflow_registry import MlflowCandidates
 from driftsonde.adapters.prefect import Prefect
 from driftsonde.controller.config import ControllerConfig, parse_config
 from driftsonde.controller.config_parts import Channel, Endpoint, InvalidConfig
+from driftsonde.controller.config_registry import Registry
 from driftsonde.controller.config_retrain import Retraining
 from driftsonde.core.control.decisions import Kind, Severity
 from driftsonde.core.control.retry import ONCALL_DELAYS_MS
@@ -257,3 +260,14 @@ def test_a_mistake_in_an_actuator_names_the_field(section: str, problem: str) ->
 def test_an_actuator_and_an_endpoint_of_one_name_are_refused() -> None:
     with pytest.raises(InvalidConfig, match="names must differ"):
         parse_config(GOOD + '[[actuators]]\nname = "oncall"\ntype = "kserve"', ENVIRON)
+
+
+def test_the_registry_of_candidates() -> None:
+    config = parse_config('[registry]\nurl = "https://mlflow.example.com/"\nkey_env = "KEY"', {"KEY": "k"})
+    server = MlflowServer("https://mlflow.example.com", "Bearer k")
+    assert config.registry == Registry(MlflowCandidates(server, "{model}", 10_000), 600.0)
+    assert config.names() == ("candidate",)
+    with pytest.raises(InvalidConfig, match="registry: expected url or url_env"):
+        parse_config("[registry]", {})
+    with pytest.raises(InvalidConfig, match=r"registry\.type: 'sagemaker'; expected mlflow"):
+        parse_config('[registry]\ntype = "sagemaker"', {})

@@ -14,7 +14,7 @@ from driftsonde.adapters.outbound import Reply, Request, Sender
 from driftsonde.adapters.talk import Pause, Started, Talk, ask, only
 from driftsonde.adapters.webhook import parse_secret
 from driftsonde.controller.delivery import REPLACED, Deliveries, Delivery
-from driftsonde.core.control.inputs import Begun, Outcome
+from driftsonde.core.control.inputs import Begun, Found, Outcome
 from driftsonde.core.control.state import Effect, State
 from driftsonde.core.signals import SignalKind
 from webhook_receiver import SECRET, Answering, Received, Receiver
@@ -57,9 +57,10 @@ class Run:
         self.deliveries.start(self._note)
         return self
 
-    def _note(self, news: Outcome | Begun) -> None:
+    def _note(self, news: Outcome | Begun | Found) -> None:
         with self._came:
-            if isinstance(news, Begun):
+            if not isinstance(news, Outcome):
+                assert isinstance(news, Begun)
                 self.begun.append(news)
             else:
                 self.outcomes.append(news)

@@ -48,7 +48,9 @@ def controller(
 ) -> Controller:
     metrics = create_metrics(registry, "controller", "0")
     deliveries = Deliveries(lambda: Sender(frozenset()), (), (), lambda: 0.5, metrics)
-    return Controller(QUIET, ControllerConfig(), record, deliveries, metrics, lambda: NOW_MS, 60.0)
+    return Controller(
+        QUIET, ControllerConfig(), record, deliveries, metrics, lambda: NOW_MS, 60.0, lambda *_: None
+    )
 
 
 def test_what_another_instance_decided_is_known_before_the_first_signal(settings: KafkaSettings) -> None:

@@ -10,11 +10,14 @@ from urllib.parse import quote
 
 from driftsonde.adapters.mlflow import MlflowServer, is_refused
 from driftsonde.adapters.outbound import Request
-from driftsonde.adapters.talk import Asking, ask
+from driftsonde.adapters.talk import Asking, FoundVersion, Pause, Talk, ask
+from driftsonde.adapters.training import poll_delays_ms
 from driftsonde.core.origin import Origin, Pairs
 
 MAX_PAIRS = 200
 MAX_VALUE_CHARS = 500
+MAX_VERSIONS = 50
+DECISION_TAG = "driftsonde.decision"
 GIT_COMMIT = "mlflow.source.git.commit"
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
@@ -58,6 +61,50 @@ def parse_reference(text: str) -> Reference:
     if match is None:
         raise InvalidReference(f"{text!r}: expected models:/NAME/VERSION or models:/NAME@ALIAS")
     return Reference(match["name"], match["version"] or "", match["alias"] or "")
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowCandidates:
+    """Looks for the version that a retraining has registered.
+
+    model: the registered model's name, in which {model} is filled in.
+    """
+
+    server: MlflowServer
+    model: str
+    poll_ms: int = 10_000
+
+    def find(self, model: str, decision: str, since_ms: int) -> Talk:
+        """The version whose tag `driftsonde.decision` is the retraining's, else the newest since it was decided on."""
+        name = self.model.replace("{model}", model)
+        search = self.server.get(
+            "model-versions/search",
+            filter=f"name='{name}'",
+            order_by="creation_timestamp DESC",
+            max_results=str(MAX_VERSIONS),
+        )
+        for delay_ms in poll_delays_ms(self.poll_ms):
+            try:
+                versions = (yield from _object(search)).get("model_versions") or []
+                version = _chosen(versions, decision, since_ms)
+                if version:
+                    found = yield from read_version(self.server, Reference(name, version))
+                    yield FoundVersion(version, found.origin)
+                    return ""
+            except NotInMlflow as error:
+                return str(error)
+            yield Pause(delay_ms)
+        raise AssertionError("there is always a next delay")
+
+
+def _chosen(versions: list[Mapping[str, Any]], decision: str, since_ms: int) -> str:
+    """ "" where there is none yet."""
+    for found in versions:
+        if _by_key(found.get("tags")).get(DECISION_TAG) == decision:
+            return str(found["version"])
+    newest = max(versions, key=lambda found: int(found["creation_timestamp"]), default=None)
+    fresh = newest is not None and int(newest["creation_timestamp"]) >= since_ms
+    return str(newest["version"]) if newest is not None and fresh else ""
 
 
 def read_version(server: MlflowServer, reference: Reference) -> Asking[RegistryVersion]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from driftsonde.adapters.outbound import Reply, Request, Sender
+from driftsonde.core.origin import Origin
 
 
 class NoAnswer(Exception):
@@ -32,6 +33,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundVersion:
+    """What was looked for in a registry is this version."""
+
+    version: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class WriteFile:
     """Put this content into a file, whole or not at all."""
 
@@ -39,7 +48,7 @@ class WriteFile:
     content: bytes
 
 
-Step = Request | Pause | Started | WriteFile
+Step = Request | Pause | Started | FoundVersion | WriteFile
 _T = TypeVar("_T")
 # Yields steps and is sent the reply of each request.
 Asking = Generator[Step, Reply | None, _T]

@@ -30,7 +30,7 @@ from driftsonde.adapters.settings import (
     unknown_variables,
 )
 from driftsonde.adapters.wire_control import CONTROL_TYPES
-from driftsonde.adapters.wire_models import MODEL_RECORD
+from driftsonde.adapters.wire_models import MODEL_RECORD, origin_record, version_record
 from driftsonde.controller.app import Controller, Turn, run
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.catalogue import CatalogueFollower
@@ -44,6 +44,7 @@ from driftsonde.controller.source import SERVICE, SignalSource
 from driftsonde.controller.tokens import InvalidTokens, Tokens
 from driftsonde.core.control.access import Allowance
 from driftsonde.core.control.inputs import Setting
+from driftsonde.core.origin import Origin
 
 FAILED, USAGE_ERROR = 1, 2
 STARTING = "starting"
@@ -108,6 +109,15 @@ def is_loopback(bind: str) -> bool:
         return False
 
 
+def register_candidate(
+    catalogue: CatalogueFollower, journal: Journal, model: str, version: str, origin: Origin
+) -> None:
+    """A version that is registered already, perhaps with a baseline, stays as it is."""
+    known = version in catalogue.current.versions_of(model)
+    new = [] if known else [version_record(model, version, None)]
+    journal.record([*new, origin_record(model, version, origin)])
+
+
 def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
     stop = stop_on_signals(within_s=STOP_WITHIN_S)
     ready = Conditions({STARTING: "not a member of the group yet"})
@@ -126,6 +136,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
             config.retrain is not None,
             config.severities,
             config.follows,
+            config.registry is not None,
         ),
         config=config,
         record=journal.record,
@@ -139,6 +150,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
         metrics=metrics,
         now_ms=lambda: time.time_ns() // 1_000_000,
         sweep_interval_s=settings.controller.sweep_interval_s,
+        register=partial(register_candidate, catalogue, journal),
     )
     backend = Backend(
         state=controller.current,

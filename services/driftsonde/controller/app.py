@@ -21,11 +21,12 @@ from driftsonde.controller.outbox import delivery_of, digest_of
 from driftsonde.controller.problems import Unavailable
 from driftsonde.controller.source import Part, SignalSource
 from driftsonde.core.control.decisions import Action, Decision
-from driftsonde.core.control.inputs import Begun, Input, Outcome, Refused, Setting, Tick, Unknown
+from driftsonde.core.control.inputs import Begun, Found, Input, Outcome, Refused, Setting, Tick, Unknown
 from driftsonde.core.control.machine import step
 from driftsonde.core.control.routing import Route, is_held
 from driftsonde.core.control.state import Effect, State, effects
 from driftsonde.core.control.traffic import InvalidSplit, Traffic
+from driftsonde.core.origin import Origin
 from driftsonde.core.signals import Signal
 
 LEAD = "lead"
@@ -47,7 +48,8 @@ class Request:
 class Controller:
     """`current` and `submit` may be called from any thread; the other methods belong to the one writer.
 
-    `record` returns once the broker has stored what it is given.
+    `record` returns once the broker has stored what it is given, and so does `register`, which is given a model, a
+    version, and where that comes from.
     """
 
     setting: Setting
@@ -57,6 +59,7 @@ class Controller:
     metrics: Metrics
     now_ms: Callable[[], int]
     sweep_interval_s: float
+    register: Callable[[str, str, Origin], None]
     state: State = field(default_factory=State)
     leads: bool = False
     _inbox: "queue.SimpleQueue[Request]" = field(default_factory=queue.SimpleQueue)
@@ -105,6 +108,10 @@ class Controller:
         sweep = self._sweep_is_due()
         requests = [*self._requests(), *([Request(Tick())] if sweep else [])]
         for request in requests:
+            if isinstance(request.event, Found):
+                self.register(
+                    request.event.effect.decision.model, request.event.version, request.event.origin
+                )
             try:
                 state, taken = step(state, request.event, self.now_ms(), self.setting)
             except (Refused, Unknown, InvalidSplit) as error:
@@ -200,7 +207,7 @@ class Controller:
     def _route(self, name: str) -> Route | None:
         return next((route for route in self.setting.routes if route.name == name), None)
 
-    def outcome(self, news: Outcome | Begun) -> None:
+    def outcome(self, news: Outcome | Begun | Found) -> None:
         """What the deliveries call, in their thread, when one of them is under way elsewhere or at its end."""
         answer = self.submit(news)
         if isinstance(news, Outcome):

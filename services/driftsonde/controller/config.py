@@ -20,6 +20,7 @@ from driftsonde.controller.config_parts import (
     choice,
     duration_ms,
 )
+from driftsonde.controller.config_registry import CANDIDATE, Registry, RegistrySection
 from driftsonde.controller.config_retrain import RETRAIN, Retraining, RetrainSection
 from driftsonde.core.control.decisions import Severity
 from driftsonde.core.control.retry import ONCALL_DELAYS_MS
@@ -46,12 +47,13 @@ class ControllerConfig:
     ca_file: str = ""
     actuators: tuple[Actuator, ...] = ()
     follows: tuple[Route, ...] = ()
+    registry: Registry | None = None
 
     def names(self) -> tuple[str, ...]:
         """Of everything that is spoken to."""
         retrain = (RETRAIN,) if self.retrain else ()
         endpoints, actuators = (entry.name for entry in self.endpoints), (one.name for one in self.actuators)
-        return (*endpoints, *actuators, *retrain)
+        return (*endpoints, *actuators, *retrain, *((CANDIDATE,) if self.registry else ()))
 
     def endpoint(self, name: str) -> Endpoint | None:
         return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
@@ -63,6 +65,7 @@ class ControllerConfig:
 class _Document(Section):
     endpoints: Annotated[list[EndpointSection], pydantic.Field(default_factory=list)]
     retrain: RetrainSection | None = None
+    registry: RegistrySection | None = None
     actuators: Annotated[list[ActuatorSection], pydantic.Field(default_factory=list)]
     severities: Annotated[dict[str, str], pydantic.Field(default_factory=dict)]
     allow_hosts: Texts
@@ -80,8 +83,10 @@ def parse_config(text: str, environ: Mapping[str, str]) -> ControllerConfig:
     except pydantic.ValidationError as error:
         raise InvalidConfig("\n".join(_problem(entry) for entry in error.errors(include_url=False))) from None
     names = [*(entry.name for entry in document.endpoints), *(entry.name for entry in document.actuators)]
-    if len(set(names)) < len(names) or RETRAIN in names:
-        raise InvalidConfig(f"endpoints.name, actuators.name: names must differ, and {RETRAIN!r} is taken")
+    if len(set(names)) < len(names) or {RETRAIN, CANDIDATE} & set(names):
+        raise InvalidConfig(
+            f"endpoints.name, actuators.name: names must differ, and {RETRAIN!r} and {CANDIDATE!r} are taken"
+        )
     around = Surroundings(frozenset(host.lower() for host in document.allow_hosts), environ)
     return ControllerConfig(
         endpoints=tuple(entry.read_endpoint(around) for entry in document.endpoints),
@@ -91,6 +96,7 @@ def parse_config(text: str, environ: Mapping[str, str]) -> ControllerConfig:
         delays_ms=_delays(document.retry_delays),
         severities=_severities(document.severities),
         link=_link(document.link),
+        registry=None if document.registry is None else document.registry.read(around),
         ca_file=document.ca_file,
         actuators=tuple(entry.read(around) for entry in document.actuators),
         follows=tuple(Route(entry.name, models=frozenset(entry.models)) for entry in document.actuators),

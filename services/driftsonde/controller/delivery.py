@@ -14,8 +14,8 @@ from pathlib import Path
 
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.outbound import Reply, Request, Sender
-from driftsonde.adapters.talk import Pause, Started, Talk, WriteFile
-from driftsonde.core.control.inputs import Begun, Outcome
+from driftsonde.adapters.talk import FoundVersion, Pause, Started, Talk, WriteFile
+from driftsonde.core.control.inputs import Begun, Found, Outcome
 from driftsonde.core.control.retry import Again, Delivered, GivenUp, after
 from driftsonde.core.control.state import Effect
 
@@ -89,7 +89,7 @@ class Deliveries:
     max_pending: int = MAX_PENDING
     _loop: asyncio.AbstractEventLoop = field(init=False, default_factory=asyncio.new_event_loop)
     _thread: threading.Thread = field(init=False)
-    _report: Callable[[Outcome | Begun], None] = field(init=False)
+    _report: Callable[[Outcome | Begun | Found], None] = field(init=False)
     _by_name: dict[str, _Lanes] = field(init=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
@@ -100,7 +100,7 @@ class Deliveries:
         self._client = self.sender()
         self._thread = threading.Thread(target=self._loop.run_forever, name="deliveries", daemon=True)
 
-    def start(self, report: Callable[[Outcome | Begun], None]) -> None:
+    def start(self, report: Callable[[Outcome | Begun | Found], None]) -> None:
         """`report` is called in the loop's thread: once for each effect with what came of it, and before that
         where it was begun and goes on elsewhere."""
         self._report = report
@@ -207,6 +207,9 @@ class Deliveries:
                 case Started(run):
                     for effect in delivery.effects:
                         self._report(Begun(effect, run))
+                case FoundVersion(version, origin):
+                    for effect in delivery.effects:
+                        self._report(Found(effect, version, origin))
                 case WriteFile(path, content):
                     try:
                         await asyncio.to_thread(write_whole, path, content)

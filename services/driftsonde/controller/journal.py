@@ -24,6 +24,7 @@ from driftsonde.adapters.kafka import CompactedReader, MissingTopic, producer_co
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.topics import Topic
+from driftsonde.adapters.wire_models import ModelRecord
 from driftsonde.core.control.decisions import Decision
 from driftsonde.core.control.state import State, fold, with_traffic
 from driftsonde.core.control.traffic import Traffic
@@ -140,7 +141,7 @@ class Journal:
     def __post_init__(self) -> None:
         self._producer = Producer(producer_config(self.settings))
 
-    def record(self, values: Sequence[Decision | Traffic]) -> None:
+    def record(self, values: Sequence[Decision | Traffic | ModelRecord]) -> None:
         """Return once the broker has stored them all. While it doesn't, try again: a repetition does no harm.
 
         Raises `Stopping` if the process is told to stop meanwhile.
@@ -160,7 +161,7 @@ class Journal:
     def close(self) -> None:
         self._producer.purge()
 
-    def _try(self, values: Sequence[Decision | Traffic]) -> str:
+    def _try(self, values: Sequence[Decision | Traffic | ModelRecord]) -> str:
         """The problem, or "". No message is on its way any more when it returns, so none can arrive out of turn."""
         errors: list[KafkaError] = []
 
@@ -170,11 +171,9 @@ class Journal:
 
         try:
             for value in values:
-                topic = topics.TRAFFIC if isinstance(value, Traffic) else topics.DECISIONS
+                topic, key = _place_of(value)
                 payload = self.codec.encode(value)
-                self._producer.produce(
-                    topic.name, key=value.model.encode(), value=payload, on_delivery=delivered
-                )
+                self._producer.produce(topic.name, key=key.encode(), value=payload, on_delivery=delivered)
         except (KafkaException, BufferError, RegistryUnavailable) as error:
             self._flush()
             return str(error)
@@ -193,3 +192,14 @@ class Journal:
             self.ready.fail(BROKER, f"no answer for {self.patience_s:g} s")
             if self.stop.is_set():
                 raise Stopping
+
+
+def _place_of(value: Decision | Traffic | ModelRecord) -> tuple[Topic, str]:
+    """Topic and key of a message."""
+    match value:
+        case ModelRecord(key=key):
+            return topics.MODELS, key
+        case Traffic(model=model):
+            return topics.TRAFFIC, model
+        case Decision(model=model):
+            return topics.DECISIONS, model

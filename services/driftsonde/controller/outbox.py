@@ -16,6 +16,7 @@ from driftsonde.core.control.state import Effect, Record, State
 
 # After a long outage of ours a run may have ended in time, and is looked at once at least.
 MIN_WITHIN_S = 60.0
+CLOCKS_DIFFER_MS = 5_000
 
 
 def delivery_of(config: ControllerConfig, state: State, effect: Effect, now_ms: int) -> Delivery | None:
@@ -23,6 +24,8 @@ def delivery_of(config: ControllerConfig, state: State, effect: Effect, now_ms: 
     record = state.record(effect.decision.id)
     if record is not None and effect.action is Action.ACTUATE:
         return _actuation(config, state, effect)
+    if record is not None and effect.action is Action.CANDIDATE:
+        return _search(config, effect)
     if record is not None and effect.action:
         return _retraining(config, effect, record, now_ms)
     endpoint = config.endpoint(effect.recipient)
@@ -63,6 +66,16 @@ def _actuation(config: ControllerConfig, state: State, effect: Effect) -> Delive
     else:
         talk = actuator.by.apply(traffic)
     return Delivery((effect,), traffic.model, talk, newest_only=True)
+
+
+def _search(config: ControllerConfig, effect: Effect) -> Delivery | None:
+    """For the version that a retraining has registered. The clocks of two machines may differ a little."""
+    if config.registry is None:
+        return None
+    decision = effect.decision
+    since_ms = decision.detail.from_ms - CLOCKS_DIFFER_MS
+    talk = config.registry.by.find(decision.model, decision.detail.parent, since_ms)
+    return Delivery((effect,), decision.model, talk, config.registry.within_s)
 
 
 def digest_of(

@@ -144,6 +144,9 @@ _ACTIONS = {
     Kind.ROLLBACK: "rollback",
     Kind.TRAFFIC: "traffic split",
     Kind.ACTUATE: "serving system",
+    Kind.CANDIDATE: "new version",
+    Kind.PROMOTE: "promotion",
+    Kind.ROLLOUT: "rollout",
 }
 _DONE = {
     (Kind.ALERT, Step.DECIDED): "nothing yet: this is for a person",

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     REFUSAL = "refusal"
     ESCALATE = "escalate"
     ACTUATE = "actuate"
+    CANDIDATE = "candidate"
     NOTIFY = "notify"
 
 
@@ -83,6 +84,7 @@ class Action(StrEnum):
     RETRAIN = "retrain"
     TRAFFIC = "traffic"
     ACTUATE = "actuate"
+    CANDIDATE = "candidate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from driftsonde.core.control.policy import Governance
 from driftsonde.core.control.routing import SEVERITIES, Route
 from driftsonde.core.control.state import Effect
 from driftsonde.core.control.traffic import Share
+from driftsonde.core.origin import Origin
 from driftsonde.core.signals import Rule, Signal
 
 
@@ -30,6 +31,7 @@ class Setting:
     retrain_configured: bool = False
     severities: Mapping[Rule, Severity] = field(default_factory=lambda: SEVERITIES)
     actuators: tuple[Route, ...] = ()
+    registry_configured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,15 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """The version that a retraining registered, and what the registry tells of it."""
+
+    effect: Effect
+    version: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -192,4 +203,4 @@ Wish = (
     | RolloutStart
     | RolloutChange
 )
-Input = Signal | Wish | Refusal | Outcome | Begun | Tick
+Input = Signal | Wish | Refusal | Outcome | Begun | Found | Tick

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from driftsonde.core.control.actuating import actuations
 from driftsonde.core.control.attending import on_acknowledgement, on_resolution, on_snooze
+from driftsonde.core.control.candidates import lookout, on_found, sent_on_its_way
 from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.escalation import escalations
 from driftsonde.core.control.incidents import Status, change_by, incident_id
@@ -15,6 +16,7 @@ from driftsonde.core.control.inputs import (
     Approval,
     AutomationChange,
     Begun,
+    Found,
     Input,
     Maintenance,
     MaintenanceEnd,
@@ -80,7 +82,9 @@ def _decide(state: State, event: Input, now_ms: int, setting: Setting) -> list[D
         case SplitChange():
             return on_split_change(state.model(event.model), event, now_ms, setting)
         case Outcome():
-            return _on_outcome(state.model(event.effect.decision.model), event, now_ms, setting)
+            return _on_outcome(state, event, now_ms, setting)
+        case Found():
+            return on_found(state, event, now_ms, setting)
         case Begun():
             return _on_begun(state.model(event.effect.decision.model), event, now_ms, setting)
         case Tick():
@@ -149,17 +153,16 @@ def _on_request(model: ModelState, signal: Signal, brakes: Brakes, now_ms: int, 
     return with_action(decision, model, signal, setting) if ruling.step is Step.DECIDED else decision
 
 
-def _on_outcome(model: ModelState, outcome: Outcome, now_ms: int, setting: Setting) -> list[Decision]:
+def _on_outcome(state: State, outcome: Outcome, now_ms: int, setting: Setting) -> list[Decision]:
     effect = outcome.effect
-    if effect.id not in model.pending:
+    if effect.id not in state.model(effect.decision.model).pending:
         return []
     taken = Step.FAILED if outcome.problem else Step.PERFORMED
     source = effect.decision
     if effect.action:
         taken = Step.SUPPRESSED if outcome.replaced else taken
         done = next_step(source, taken, CONTROLLER, outcome.problem, now_ms, setting, outcome.attempts)
-        followers = actuations(source, now_ms, setting) if effect.action is Action.TRAFFIC else []
-        return [done, *followers]
+        return [done, *(_after_action(state, source, now_ms, setting) if taken is Step.PERFORMED else ())]
     return [
         Decision(
             id=effect.id,
@@ -182,6 +185,19 @@ def _on_outcome(model: ModelState, outcome: Outcome, now_ms: int, setting: Setti
             ),
         )
     ]
+
+
+def _after_action(state: State, source: Decision, now_ms: int, setting: Setting) -> list[Decision]:
+    """What follows from an action that is done."""
+    match source.detail.action:
+        case Action.TRAFFIC:
+            return actuations(source, now_ms, setting)
+        case Action.RETRAIN:
+            return lookout(source, now_ms, setting)
+        case Action.CANDIDATE:
+            return sent_on_its_way(state, source, now_ms, setting)
+        case _:
+            return []
 
 
 def _on_begun(model: ModelState, begun: Begun, now_ms: int, setting: Setting) -> list[Decision]:

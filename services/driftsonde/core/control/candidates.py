@@ -1,0 +1,70 @@
+"""After a retraining: the version that it registered, and its way to serve."""
+
+from dataclasses import replace
+
+from driftsonde.core.control.decisions import CONTROLLER, Action, Decision, Detail, Kind, Step
+from driftsonde.core.control.inputs import Found, Refused, RolloutStart, Setting
+from driftsonde.core.control.making import next_step
+from driftsonde.core.control.quiet import maintenance_of
+from driftsonde.core.control.rolling import on_rollout_start
+from driftsonde.core.control.state import State
+from driftsonde.core.signals import derive_id
+from driftsonde.core.spec import Mode
+
+
+def lookout(retraining: Decision, now_ms: int, setting: Setting) -> list[Decision]:
+    """Once a retraining is done: look for its version in the registry, if there is one."""
+    if retraining.kind is not Kind.RETRAIN or not setting.registry_configured:
+        return []
+    return [
+        Decision(
+            id=derive_id("candidate", retraining.id),
+            step=Step.DECIDED,
+            kind=Kind.CANDIDATE,
+            model=retraining.model,
+            version="",
+            incident=retraining.incident,
+            signal=retraining.signal,
+            mode=None,
+            actor=CONTROLLER,
+            policy=retraining.policy,
+            timestamp_ms=now_ms,
+            detail=Detail(
+                reason="the retraining is done: its version is looked for in the registry",
+                action=Action.CANDIDATE,
+                severity=retraining.detail.severity,
+                parent=retraining.id,
+                from_ms=retraining.timestamp_ms,
+            ),
+        )
+    ]
+
+
+def on_found(state: State, found: Found, now_ms: int, setting: Setting) -> list[Decision]:
+    source = found.effect.decision
+    record = state.record(source.id)
+    if found.effect.id not in state.model(source.model).pending or record is None or record.run:
+        return []
+    reason = f"version {found.version} is the candidate: {found.origin.source}"
+    step = next_step(source, Step.STARTED, CONTROLLER, reason, now_ms, setting)
+    return [replace(step, version=found.version, detail=replace(step.detail, run=found.version))]
+
+
+def sent_on_its_way(state: State, candidate: Decision, now_ms: int, setting: Setting) -> list[Decision]:
+    """Once a candidate is registered: its rollout begins, where the policy promotes by itself and nothing holds it back.
+
+    Anywhere else a person starts it.
+    """
+    record, model = state.record(candidate.id), state.model(candidate.model)
+    if candidate.kind is not Kind.CANDIDATE or record is None or not record.run:
+        return []
+    by_itself = setting.governance(model.model).actions.promote is Mode.AUTO
+    if not by_itself or state.stopped(model.model) or maintenance_of(model, now_ms):
+        return []
+    start = RolloutStart(
+        model.model, record.run, CONTROLLER, f"it comes of retraining {candidate.detail.parent}"
+    )
+    try:
+        return on_rollout_start(model, start, now_ms, setting)
+    except Refused:  # another is under way, or nothing serves yet: the candidate waits for a person
+        return []
