@@ -55,6 +55,10 @@ bench-quick: $(INSTALLED) ## the same on little data, to see that it works: its 
 bench-guard: $(INSTALLED) ## has something become slow, by the ratio to a reference on the same data
 	$(BENCH).guard $(ARGS)
 
+.PHONY: bench-detection
+bench-detection: $(INSTALLED) ## how soon changes are found, at which cost of false alarms, beside others; ELEC2=FILE adds elec2
+	$(BENCH).detection --date $(DATE) $(if $(ELEC2),--elec2 $(ELEC2)) $(ARGS)
+
 .PHONY: docs
 docs: $(INSTALLED) ## write docs/reference out of the code
 	$(BIN)/python docs/reference.py

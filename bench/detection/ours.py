@@ -59,7 +59,7 @@ def watch_outcomes(
     hits = stream.errors[:, : windows * window_rows].reshape(seeds, windows, window_rows).sum(axis=2)
     baseline_windows = BASELINE_ROWS // window_rows
     rows = np.full(seeds, window_rows)
-    state = _learned(hits[:, :baseline_windows], window_rows, stream.day_rows, known_rate)
+    state = learned(hits[:, :baseline_windows], window_rows, stream.day_rows, known_rate)
     bar = log_alarm_bar(BUDGET_ROWS / window_rows, BUDGET)
     episodes = Episodes.none(seeds)
     pages: list[list[int]] = [[] for _ in range(seeds)]
@@ -73,7 +73,7 @@ def watch_outcomes(
     return pages
 
 
-def _learned(
+def learned(
     hits: npt.NDArray[np.int64], window_rows: int, day_rows: int, known_rate: float | None
 ) -> RateDetector:
     seeds, windows = hits.shape

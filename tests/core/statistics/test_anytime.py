@@ -15,6 +15,7 @@ from driftsonde.core.statistics.anytime import (
     mean_sequence,
     normal_mixture_radius,
     normal_mixture_rho,
+    paired_difference_sequence,
 )
 from driftsonde.core.statistics.intervals import wilson
 
@@ -183,3 +184,49 @@ def test_refuses_values_out_of_range() -> None:
         mean_sequence(5, 3, 0.05, "hoeffding")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="alpha"):
         mean_difference_sequence(5, 3, 5, 3, 1.5)
+
+
+# --- Paired --------------------------------------------------------------------------------------------------------
+
+
+@EACH_BOUND
+@few
+@given(data=st.data(), n=st.integers(0, 300), alpha=st.floats(0.001, 0.5))
+def test_a_paired_interval_is_about_the_difference(
+    bound: Bound, data: st.DataObject, n: int, alpha: float
+) -> None:
+    only_a = data.draw(st.integers(0, n))
+    only_b = data.draw(st.integers(0, n - only_a))
+    interval = paired_difference_sequence(n, only_a, only_b, alpha, bound)
+    assert -1 <= interval.lower <= interval.upper <= 1
+    if n:
+        assert interval.lower - 1e-9 <= (only_b - only_a) / n <= interval.upper + 1e-9
+    swapped = paired_difference_sequence(n, only_b, only_a, alpha, bound)
+    assert (-swapped.upper, -swapped.lower) == pytest.approx((interval.lower, interval.upper), abs=1e-9)
+
+
+def test_a_paired_sequence_covers_at_every_row_at_once() -> None:
+    randomness = np.random.default_rng(12)
+    missed = 0
+    for _ in range(30):
+        outcomes = randomness.choice(3, 300, p=[0.05, 0.1, 0.85])
+        only_a, only_b = np.cumsum(outcomes == 0), np.cumsum(outcomes == 1)
+        missed += any(
+            not paired_difference_sequence(
+                n, int(only_a[n - 1]), int(only_b[n - 1]), 0.1, "beta_binomial"
+            ).contains(0.05)
+            for n in range(15, 301, 15)
+        )
+    assert missed <= 3
+
+
+def test_models_that_mostly_agree_are_told_apart_sooner_in_pairs() -> None:
+    paired = paired_difference_sequence(2_000, 60, 160, 0.05, "beta_binomial")
+    apart = mean_difference_sequence(2_000, 1_700, 2_000, 1_800, 0.05, "beta_binomial")
+    assert paired.lower > 0 > apart.lower
+
+
+@pytest.mark.parametrize("counts", [(-1, 0, 0), (5, 3, 3), (5, -1, 0)])
+def test_a_paired_sequence_refuses_rows_that_are_not_there(counts: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="rows of the n"):
+        paired_difference_sequence(*counts, 0.05)
