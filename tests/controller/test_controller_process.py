@@ -18,6 +18,7 @@ from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
 from control_examples import CANARY_SPLIT, canary_rollback, signal
 from driftsonde.adapters import topics
+from driftsonde.adapters.audit import links_of_topic
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.kafka import ensure_topics, producer_config
 from driftsonde.adapters.settings import KafkaSettings
@@ -25,6 +26,7 @@ from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record, version_record
 from driftsonde.controller.journal import read_whole
 from driftsonde.core.control.canonical import to_plain
+from driftsonde.core.control.chain import verify
 from driftsonde.core.control.decisions import Decision
 from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import Variant
@@ -52,6 +54,12 @@ class Broker:
     def decisions(self) -> list[Decision]:
         read = [CODEC.decode(payload) for payload in read_whole(self.settings, topics.DECISIONS)]
         return [decision for decision in read if isinstance(decision, Decision)]
+
+    def breaks(self) -> list[str]:
+        """What is wrong with the audit log."""
+        findings = verify(links_of_topic(read_whole(self.settings, topics.DECISIONS), None))
+        assert all(finding.head.sequence for finding in findings)
+        return [finding.problem for finding in findings if finding.problem]
 
     def traffic(self) -> list[Traffic]:
         read = [CODEC.decode(payload) for payload in read_whole(self.settings, topics.TRAFFIC)]
@@ -221,6 +229,7 @@ def test_from_signal_to_handled(broker: Broker, receiver: Receiver, start: Calla
     assert len(receiver.received) == messages + 1
     assert len(broker.traffic()) == 2
     assert again.terminate() == 0
+    assert broker.breaks() == []
 
 
 def test_killed_between_decided_and_performed(
@@ -251,6 +260,7 @@ def test_killed_between_decided_and_performed(
     assert {message.raw for message in requests} == {first.raw}
     again.wait_until("everybody is told", lambda: not again.get(f"/v1/decisions/{decision.id}")["pending"])
     assert again.terminate() == 0
+    assert broker.breaks() == []  # one chain, over the kill and the other process
     steps = [(entry.kind, entry.step) for entry in broker.decisions() if entry.kind != "notify"]
     assert sorted(steps) == [("retrain", "decided"), ("retrain", "performed")]
 

@@ -22,7 +22,7 @@ from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.decisions import Kind, Step
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import SignalKind
-from driftsonde.core.spec import ActionPolicy, DriftRule, Mode, ModelSpec, Policy, Task
+from driftsonde.core.spec import ActionPolicy, DriftRule, Mode, ModelSpec, Policy, QualityRule, Task
 from driftsonde.standalone.cluster import Cluster
 from driftsonde.standalone.demo.archive import Archive
 from driftsonde.standalone.demo.classifier import Classifier, accuracy, baseline_of
@@ -45,6 +45,8 @@ SPEC = ModelSpec(
     description="Anomalies in the telemetry of NASA's Space Shuttle",
     policy=Policy(
         drift=DriftRule(retrain_after=3, resolve_after=2),
+        # The other unit's values are data to learn from here, not broken data: that would bar the retraining.
+        quality=QualityRule(out_of_range_rate=1.0),
         actions=ActionPolicy(retrain=Mode.AUTO, rollback=Mode.AUTO),
     ),
 )
