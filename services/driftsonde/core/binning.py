@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from driftsonde.core.baseline import CategoricalReference, NumericReference
-from driftsonde.core.events import Floats, Ints
+from driftsonde.core.baseline import NumericReference
+from driftsonde.core.events import Floats
 
 Bins = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -31,37 +31,3 @@ def bin_values(references: Sequence[NumericReference], values: Floats) -> Bins:
         last = np.array([len(reference.counts) - 1 for reference in references], dtype=bins.dtype)
         np.copyto(bins, last[:, None], where=missing)
     return bins
-
-
-class CategoryTable:
-    """The bin of each category of some columns, as messages list them. Of each list the first entry is for a missing
-    value, which has the code -1.
-
-    `unseen` has column and value of each entry that is outside the column's vocabulary.
-    """
-
-    def __init__(self, references: Sequence[CategoricalReference]) -> None:
-        self.unseen: dict[int, tuple[str, str]] = {}
-        self._columns = [
-            (reference.name, {category: place for place, category in enumerate(reference.categories)})
-            for reference in references
-        ]
-        self._bins: list[int] = []
-        self._starts: dict[tuple[int, tuple[str, ...]], int] = {}
-
-    def start_of(self, column: int, categories: tuple[str, ...]) -> int:
-        """What has to be added to the codes of a column to find their entries."""
-        start = self._starts.get((column, categories))
-        if start is None:
-            start = self._starts[column, categories] = len(self._bins) + 1
-            name, known = self._columns[column]
-            self._bins.append(len(known) + 1)
-            for entry, category in enumerate(categories, start):
-                self._bins.append(known.get(category, len(known)))
-                if category not in known:
-                    self.unseen[entry] = (name, category)
-        return start
-
-    def bins_of(self, entries: Ints) -> Ints:
-        """The bins of entries, int64 of their shape."""
-        return np.array(self._bins, dtype=np.int64)[entries]

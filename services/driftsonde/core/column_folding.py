@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
-from driftsonde.core.binning import Bins, CategoryTable, bin_values
-from driftsonde.core.events import MISSING_CODE, CategoricalColumn, Column, Floats, Ints, NumericColumn
+from driftsonde.core.binning import Bins, bin_values
+from driftsonde.core.columns import concatenate
+from driftsonde.core.events import CategoricalColumn, Codes, Column, Floats, Ints, NumericColumn
 from driftsonde.core.sketch import Unseen
 from driftsonde.core.strata import Order, Strata
 
@@ -82,41 +83,36 @@ def fold_categories(
     placed: Sequence[tuple[CategoricalReference, int]], rows: MessageRows, totals: Totals
 ) -> None:
     """Fold columns, each with the offset of its bins."""
-    table = CategoryTable([reference for reference, _ in placed])
-    starts = np.empty((len(placed), len(rows.lengths)), dtype=np.int64)
-    parts: list[npt.NDArray[np.int32]] = []
-    for number, (reference, _) in enumerate(placed):
-        for message, (named, length) in enumerate(zip(rows.columns, rows.lengths, strict=True)):
-            column = named.get(reference.name)
-            if isinstance(column, CategoricalColumn):
-                starts[number, message] = table.start_of(number, column.categories)
-                parts.append(column.codes)
-            else:
-                starts[number, message] = table.start_of(number, ())
-                parts.append(np.full(length, MISSING_CODE, dtype=np.int32))
-    entries = np.repeat(starts, rows.lengths, axis=1)
-    entries += np.concatenate(parts).reshape(entries.shape)
-    _count(placed, rows.order.arrange(table.bins_of(entries)), rows.order, totals)
-    if table.unseen:
-        _count_unseen(table.unseen, entries, rows.strata, totals.unseen)
+    bins = np.empty((len(placed), sum(rows.lengths)), dtype=np.int32)
+    for out, (reference, _) in zip(bins, placed, strict=True):
+        column = concatenate([named.get(reference.name) for named in rows.columns], rows.lengths)
+        unseen, missing = len(reference.categories), len(reference.categories) + 1
+        if not isinstance(column, CategoricalColumn):
+            out[:] = missing
+            continue
+        known = {category: place for place, category in enumerate(reference.categories)}
+        table = np.array([*(known.get(text, unseen) for text in column.categories), missing], dtype=np.int32)
+        np.take(table, column.codes, out=out, mode="wrap")  # the code -1 takes the last entry: missing
+        if unseen in table:
+            _count_unseen(column, table == unseen, rows.strata, totals.unseen)
+    _count(placed, rows.order.arrange(bins), rows.order, totals)
 
 
 def _count_unseen(
-    names: Mapping[int, tuple[str, str]], entries: Ints, strata: Strata, unseen: Sequence[Unseen]
+    column: CategoricalColumn, outside: npt.NDArray[np.bool_], strata: Strata, unseen: Sequence[Unseen]
 ) -> None:
-    """Count the values outside the vocabulary, by group and by name; `names` has those of entries."""
-    outside = np.zeros(entries.max() + 1, dtype=np.bool_)
-    outside[[entry for entry in names if entry < len(outside)]] = True
-    columns, places = np.nonzero(outside[entries])
-    found = entries[columns, places]
+    """Count the values outside the vocabulary, by group and by name; `outside` tells of each code whether it is."""
+    places = np.flatnonzero(outside[column.codes])
+    codes = column.codes[places]
     for member in strata.members:
         group = member[strata.of_row[places]]
-        pairs, counts = np.unique(np.stack([group, found])[:, group >= 0], axis=1, return_counts=True)
-        for (g, entry), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
-            unseen[g][names[entry]] = unseen[g].get(names[entry], 0) + count
+        pairs, counts = np.unique(np.stack([group, codes])[:, group >= 0], axis=1, return_counts=True)
+        for (g, code), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
+            name = (column.name, column.categories[code])
+            unseen[g][name] = unseen[g].get(name, 0) + count
 
 
-def _count(placed: Sequence[tuple[Reference, int]], bins: Bins | Ints, order: Order, totals: Totals) -> None:
+def _count(placed: Sequence[tuple[Reference, int]], bins: Bins | Codes, order: Order, totals: Totals) -> None:
     """Count rows by bin, integers of [columns, rows]."""
     sizes = [len(reference.counts) for reference, _ in placed]
     width = sum(sizes)
