@@ -47,6 +47,10 @@ DATE ?= $(shell date -u +%F)
 bench: $(INSTALLED) ## how fast it is: every figure of the README and docs/capacity.md, in some 20 minutes
 	$(BENCH) --date $(DATE) $(ARGS)
 
+.PHONY: soak
+soak: $(INSTALLED) ## all services at a steady rate for 20 minutes: memory, lag and windows, as a table and a drawing
+	PYTHONPATH=tests $(BIN)/python -m bench.soak --date $(DATE) $(ARGS)
+
 .PHONY: bench-quick
 bench-quick: $(INSTALLED) ## the same on little data, to see that it works: its figures mean nothing
 	$(BENCH) --date $(DATE) --scale quick --out build/bench $(ARGS)
