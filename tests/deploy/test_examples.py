@@ -14,6 +14,8 @@ from driftsonde.adapters.prefect import Prefect
 from driftsonde.adapters.specs import InvalidSpec, spec_from_toml
 from driftsonde.controller.config import parse_config
 from driftsonde.controller.config_parts import Endpoint, InvalidConfig
+from driftsonde.controller.tokens import parse_tokens
+from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.decisions import Severity
 from driftsonde.core.signals import Rule
 from driftsonde.core.spec import Mode, Task
@@ -34,6 +36,15 @@ def test_the_model_is_a_spec() -> None:
     assert (spec.name, spec.task, spec.window_ms) == ("fraud", Task.BINARY, 3_600_000)
     assert spec.segments == ("country", "device")
     assert (spec.policy.actions.retrain, spec.policy.actions.rollback) == (Mode.RECOMMEND, Mode.AUTO)
+    assert (spec.policy.actions.promote, spec.policy.rollout.min_stage_ms) == (Mode.RECOMMEND, 6 * 3_600_000)
+
+
+def test_the_tokens_are_of_people() -> None:
+    tokens = parse_tokens((EXAMPLES / "tokens.toml").read_text(encoding="utf-8"))
+    assert [token.person for token in tokens] == [
+        Person("ann", Role.APPROVER),
+        Person("training pipeline", Role.APPROVER),
+    ]
 
 
 def test_a_misspelt_field_of_the_model_is_named() -> None:
