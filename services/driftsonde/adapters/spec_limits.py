@@ -56,6 +56,7 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "rollout.max_stage_ms": _Limit("1s to 365d", lambda value: 1_000 <= value <= 365 * _DAY_MS),
         "actions.retrain_cooldown_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
         "actions.retrain_per_week": _Limit("1 to 16", lambda value: 1 <= value <= 16),
+        "actions.approvals": _Limit("1 to 10", lambda value: 1 <= value <= 10),
         "actions.approval_expiry_ms": _Limit("1m to 365d", lambda value: MINUTE_MS <= value <= 365 * _DAY_MS),
     }
 )

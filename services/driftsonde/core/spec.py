@@ -127,7 +127,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class ActionPolicy:
-    """Who decides on each kind of action, how long after one the next may come, and how many may come in a week."""
+    """Who decides on each kind of action, how long after one the next may come, and how many may come in a week.
+    approvals: how many different people must approve what is proposed."""
 
     retrain: Mode = Mode.OBSERVE
     rollback: Mode = Mode.OBSERVE
@@ -135,6 +136,7 @@ class ActionPolicy:
     retrain_cooldown_ms: int = 24 * HOUR_MS
     retrain_per_week: int = 7
     approval_expiry_ms: int = 24 * HOUR_MS
+    approvals: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,19 @@ from driftsonde.core.control.inputs import (
     Outcome,
     Refused,
     Rejection,
+    Setting,
     SplitChange,
     Tick,
     Unknown,
 )
 from driftsonde.core.control.machine import FORGOTTEN, NOTHING_TO_RESOLVE, step
+from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import MAX_DECISIONS, MAX_INCIDENTS, State, with_traffic
 from driftsonde.core.control.traffic import InvalidSplit, Share
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import SignalKind
-from driftsonde.core.spec import HOUR_MS, Mode
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, Mode
 
 ALERT, RETRAIN, RESOLVE = SignalKind.ALERT, SignalKind.RETRAIN, SignalKind.RESOLVE
 DAY_MS = 24 * HOUR_MS
@@ -182,6 +185,24 @@ def test_two_people_decide_at_once() -> None:
     with pytest.raises(Refused, match="ann has rejected this decision already"):
         step(state, Rejection(proposal.id, "bob"), NOW_MS, RECOMMEND)
     assert after(state, [Rejection(proposal.id, "ann")], RECOMMEND)[1] == []
+
+
+def test_several_people_must_approve_where_the_policy_says_so() -> None:
+    governance = Governance(ActionPolicy(retrain=Mode.RECOMMEND, approvals=2), "p1")
+    policy = Setting(lambda _: governance, (Route("oncall"),), retrain_configured=True)
+    state, (proposal,) = after(EMPTY, [signal(RETRAIN)], policy)
+    state, (first,) = after(state, [Approval(proposal.id, "ann", "go")], policy)
+    assert (first.kind, first.detail.parent, first.detail.recipients) == (
+        Kind.APPROVAL,
+        proposal.id,
+        ("oncall",),
+    )
+    assert [entry.id for entry in state.model("fraud").proposals()] == [proposal.id]
+    assert after(state, [Approval(proposal.id, "ann")], policy)[1] == []
+    rejected, _ = after(state, [Rejection(proposal.id, "bob")], policy)
+    assert not rejected.model("fraud").proposals()
+    state, (second,) = after(state, [Approval(proposal.id, "bob")], policy)
+    assert (second.id, second.step, second.detail.action) == (proposal.id, Step.APPROVED, Action.RETRAIN)
 
 
 def test_a_proposal_lapses() -> None:

@@ -14,7 +14,7 @@ ALL_MODELS = "*"
 
 
 class Kind(StrEnum):
-    """What is decided on. `NOTIFY` is the delivery of one message to one on-call endpoint."""
+    """What is decided on. `APPROVAL` is one of several that a proposal asks for; `NOTIFY` is the delivery of one message to one on-call endpoint."""
 
     ALERT = "alert"
     RETRAIN = "retrain"
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     RESOLVE = "resolve"
     TRAFFIC = "traffic"
     ROLLOUT = "rollout"
+    APPROVAL = "approval"
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
     FALSE_ALARM = "false-alarm"
@@ -96,6 +97,7 @@ class Detail:
     rollout: what becomes of it.    severity: how urgent this step is. recipients: the on-call endpoints to tell about it; quiet: why nobody is told.
     from_ms, expires_ms: when a maintenance begins and ends; a proposal or a snooze only ends; 0 = at once, never.
     switch: what becomes of the automation. run: what the other side calls the retraining that it has begun.
+    parent: of an approval, the proposal.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
     """
 

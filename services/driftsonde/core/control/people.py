@@ -32,7 +32,37 @@ def on_answer(state: State, answer: Approval | Rejection, now_ms: int, setting: 
         return [expired(proposal, now_ms, setting)]
     if isinstance(answer, Rejection):
         return [next_step(proposal, Step.REJECTED, answer.actor, answer.reason, now_ms, setting)]
-    return [_approved(state.model(proposal.model), proposal, answer, now_ms, setting)]
+    model = state.model(proposal.model)
+    before = {it.actor for it in _approvals(model, proposal)}
+    if answer.actor in before:
+        return []
+    if len(before) + 1 < setting.governance(model.model).actions.approvals:
+        return [_one_of_several(proposal, answer, now_ms, setting)]
+    return [_approved(model, proposal, answer, now_ms, setting)]
+
+
+def _approvals(model: ModelState, proposal: Decision) -> list[Decision]:
+    """Those that a proposal has already, where the policy asks for several people."""
+    firsts = (record.first for record in model.records.values())
+    return [it for it in firsts if it.kind is Kind.APPROVAL and it.detail.parent == proposal.id]
+
+
+def _one_of_several(proposal: Decision, approval: Approval, now_ms: int, setting: Setting) -> Decision:
+    decision = Decision(
+        id=derive_id("approval", proposal.id, approval.actor),
+        step=Step.DECIDED,
+        kind=Kind.APPROVAL,
+        model=proposal.model,
+        version=proposal.version,
+        incident=proposal.incident,
+        signal=proposal.signal,
+        mode=proposal.mode,
+        actor=approval.actor,
+        policy=proposal.policy,
+        timestamp_ms=now_ms,
+        detail=Detail(reason=approval.reason, parent=proposal.id),
+    )
+    return told(decision, setting)
 
 
 def _approved(
