@@ -38,7 +38,6 @@ TEMPLATE = JobTemplate(
     deadline_s=3_600,
 )
 JOBS = "/apis/batch/v1/namespaces/ml/jobs"
-CONDITION = {"Complete": "True", "Failed": "True"}
 
 
 @dataclass(slots=True)

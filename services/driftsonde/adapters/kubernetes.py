@@ -13,7 +13,7 @@ TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-FORBIDDEN, NOT_FOUND, EXISTS, INVALID = 403, 404, 409, 422
+NOT_FOUND, EXISTS, INVALID = 404, 409, 422
 
 
 class Unfit(ValueError):

@@ -115,7 +115,6 @@ def notice_of(config: ControllerConfig, state: State, effect: Effect) -> Notice:
     names = {"model": decision.model, "incident": decision.incident, "decision": decision.id}
     link = config.link.format(**{name: quote(text, safe="") for name, text in names.items()})
     return Notice(
-        id=effect.id,
         decision=decision,
         first=decision if record is None else record.first,
         incident=state.incident(decision.incident),

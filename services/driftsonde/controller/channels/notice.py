@@ -15,11 +15,10 @@ MAX_EVIDENCE_LINES = 5
 class Notice:
     """A step of a decision for one endpoint.
 
-    id: of the effect, the same over all tries. first: the decision's first step, which has the evidence. incident: as
-    it is known now; None where there is none. link: where to look; "" where nothing is configured.
+    first: the decision's first step, which has the evidence. incident: as it is known now; None where there is none.
+    link: where to look; "" where nothing is configured.
     """
 
-    id: str
     decision: Decision
     first: Decision
     incident: Incident | None

@@ -96,8 +96,9 @@ class Detail:
     first step of a decision that a signal led to. action: what is to be done; traffic: the split to set.
     rollout: what becomes of it.    severity: how urgent this step is. recipients: the on-call endpoints to tell about it; quiet: why nobody is told.
     from_ms, expires_ms: when a maintenance begins and ends; a proposal or a snooze only ends; 0 = at once, never.
-    switch: what becomes of the automation. run: what the other side calls the retraining that it has begun.
-    parent: of an approval, the proposal.
+    switch: what becomes of the automation. run: what the other side calls the retraining that it has begun; of a
+    candidate, its version. parent: of an approval, the proposal; of a candidate, its retraining, which was decided on at
+    from_ms. target: of an actuation, the serving system.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
     """
 
