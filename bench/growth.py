@@ -102,7 +102,7 @@ def _history(recorder: Recorder) -> None:
 
 
 def _settle_after(plan: Plan, sketch: Sketch, windows: int) -> float:
-    """Seconds of a window, the mean of some, in a pipeline that knows as many earlier ones as its bound allows."""
+    """Processor seconds of a window, the mean of some, in a pipeline that knows as many earlier ones as its bound allows."""
     pipeline = new_pipeline(plan, _KEPT_WINDOWS)
     until_ms = START_MS + windows * WINDOW_MS
     known = [
@@ -117,10 +117,10 @@ def _settle_after(plan: Plan, sketch: Sketch, windows: int) -> float:
         for segment in SEGMENTS:
             pipeline.take(chunk_sketch(plan, sketch, segment, start_ms, number), number)
         pipeline.observe(Progress(SOURCE, 64 * (number + 1), number + 1, start_ms + 2 * WINDOW_MS))
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         pipeline.settle()
         if number:  # the first has to forget what is beyond the bound
-            taken_s += time.perf_counter() - began_s
+            taken_s += time.process_time() - began_s
     return taken_s / (_TIMED_WINDOWS - 1)
 
 

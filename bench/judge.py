@@ -9,6 +9,7 @@ from bench.folding import messages_of, plan_of, sketches_of
 from bench.machine import own_peak_mb
 from bench.names import JUDGE_CLOSE
 from bench.stage import stage
+from bench.timing import best_seconds
 from bench.workload import START_MS, WINDOW_MS, Workload
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.wire_sketches import SKETCH_TYPES
@@ -47,7 +48,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
         target=Target(50.0, at_least=False),
         **common,
     )
-    rows_s = min(_seconds(partial(_rows, settlement)) for _ in range(rounds))
+    rows_s = best_seconds({"rows": partial(_rows, settlement)}, rounds)["rows"]
     recorder.add("rows for the store", rows_s * 1_000, "ms", **common)
     with stage(1) as here:
         storage = JudgeStorage(here.store, Codec(SKETCH_TYPES))
@@ -63,14 +64,15 @@ def sketch_of(workload: Workload, plan: Plan) -> Sketch:
 
 
 def settle_once(plan: Plan, sketch: Sketch) -> tuple[Settlement[int], float]:
-    """A pipeline that has one chunk's sketches of one window start and learns that it is over; seconds of the round."""
+    """A pipeline that has one chunk's sketches of one window start and learns that it is over; processor seconds of the
+    round."""
     pipeline = new_pipeline(plan)
     for receipt, segment in enumerate(SEGMENTS):
         pipeline.take(chunk_sketch(plan, sketch, segment, START_MS, 0), receipt)
     pipeline.observe(Progress(SOURCE, 64, 1, START_MS + 10 * WINDOW_MS))
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     settlement = pipeline.settle()
-    return settlement, time.perf_counter() - began_s
+    return settlement, time.process_time() - began_s
 
 
 def new_pipeline(plan: Plan, windows_kept: int = 10_000) -> JudgePipeline[int]:

@@ -1,4 +1,5 @@
-"""Timing in one process: what is compared is measured in turns, so that a busy moment hits both."""
+"""Timing in this process: processor time, which what else the machine does changes little; in turns where things are
+compared, so that that little hits all of them."""
 
 import gc
 import time
@@ -8,7 +9,7 @@ Call = Callable[[], object]
 
 
 def seconds_of(calls: Mapping[str, Call], rounds: int, least_s: float = 0.02) -> dict[str, list[float]]:
-    """Seconds of one call of each, `rounds` times, in turns. A quick call is repeated until it takes `least_s`."""
+    """Processor seconds of one call of each, `rounds` times, in turns. A quick call is repeated until it takes `least_s`."""
     repeats = {name: _repeats(call, least_s) for name, call in calls.items()}
     taken: dict[str, list[float]] = {name: [] for name in calls}
     gc.collect()
@@ -30,7 +31,7 @@ def _repeats(call: Call, least_s: float) -> int:
 
 
 def _time(call: Call, repeats: int) -> float:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - began_s) / repeats
+    return (time.process_time() - began_s) / repeats
