@@ -22,7 +22,7 @@ from driftsonde.controller.config_parts import Channel, Endpoint
 from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.outbox import delivery_of, digest_of, notice_of
 from driftsonde.core.control.decisions import Decision
-from driftsonde.core.control.inputs import Acknowledgement, Begun, Found, Input, Outcome, Tick
+from driftsonde.core.control.inputs import Acknowledgement, Begun, Found, Input, Outcome, Resolution, Tick
 from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import Effect, State, with_traffic
 from driftsonde.core.signals import Evidence, Signal, SignalKind
@@ -292,3 +292,14 @@ def test_every_step_has_words() -> None:
     told: list[Decision] = [effect.decision for effect in effects]
     assert len({done(decision) for decision in told}) >= 6
     assert state.pending()
+
+
+@pytest.mark.io
+@pytest.mark.parametrize("false_alarm", [False, True])
+def test_what_a_person_ends_is_closed_for_those_who_were_told_of_it(false_alarm: bool) -> None:
+    policy = setting(routes=(route(Channel.PAGERDUTY),))
+    state, (opened,) = after(State(), [signal(SignalKind.ALERT)], policy)
+    state, _ = after(state, [Resolution(opened.incident, "ann", "known", false_alarm)], policy)
+    calls = tell(Told(Channel.PAGERDUTY), state, list(state.pending()))
+    told = [(call.body["event_action"], call.body["dedup_key"]) for call in calls]
+    assert told == [("trigger", opened.incident), ("resolve", opened.incident)]

@@ -151,6 +151,10 @@ _DONE = {
     (Kind.ALERT, Step.DECIDED): "nothing yet: this is for a person",
     (Kind.RESOLVE, Step.DECIDED): "nothing: it is over",
     (Kind.ACKNOWLEDGE, Step.DECIDED): "a person has taken it",
+    (Kind.FALSE_ALARM, Step.DECIDED): "a person says that nothing was wrong",
+    (Kind.SNOOZE, Step.DECIDED): "a person has put it off",
+    (Kind.MAINTENANCE, Step.DECIDED): "maintenance is announced",
+    (Kind.AUTOMATION, Step.DECIDED): "the automation is switched",
     (Kind.ESCALATE, Step.DECIDED): "told to the next in line, because nobody acknowledged it",
     (Kind.ESCALATE, Step.PERFORMED): "nothing more is asked of you",
 }
