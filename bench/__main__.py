@@ -5,6 +5,7 @@ Every part runs in a process of its own, within a limit; what it has measured by
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ _GRACE_S = 120
 def main() -> int:
     """1 where a part failed."""
     options = _parse()
+    # An exception here, so that the part under way is told, and stops what it started.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     chosen = [part for part in PARTS if not options.parts or part.name in options.parts]
     options.out.mkdir(parents=True, exist_ok=True)
     about = {"date": options.date, "scale": options.scale.value, **describe_machine()}

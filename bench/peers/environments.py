@@ -10,7 +10,7 @@ from pathlib import Path
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 
 _PYTHON = (3, 11)  # the newest that all the peers have wheels for
-_INSTALL_S = 300
+_INSTALL_S = 600
 
 
 @dataclass(frozen=True, slots=True)

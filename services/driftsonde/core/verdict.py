@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -87,12 +87,12 @@ class ColumnCounts(NamedTuple):
 def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
     """Take a sketch of inputs apart by column."""
     layout = plan.inputs
-    counts = np.split(sketch.counts, layout.offsets)[1:]
+    parts = [sketch.counts[start:end] for start, end in pairwise((*layout.offsets, layout.bins))]
     sums = sketch.sums.reshape(-1, 2).T.tolist()
     moments = zip(*sums, sketch.lows.tolist(), sketch.highs.tolist(), strict=True)
     return [
         ColumnCounts(reference, part, *(next(moments) if isinstance(reference, NumericReference) else ()))
-        for reference, part in zip(layout.references, counts, strict=True)
+        for reference, part in zip(layout.references, parts, strict=True)
     ]
 
 
