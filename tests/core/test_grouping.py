@@ -38,6 +38,13 @@ def test_a_numeric_segment_column_is_refused() -> None:
         SLICING.check(batch)
 
 
+def test_a_segment_of_nulls_alone_is_missing_whatever_its_kind() -> None:
+    nulls = replace(batch_of(["DE"]), columns=(numeric("country", [np.nan]), categorical("device", ["tv"])))
+    SLICING.check(nulls)
+    country, _ = SLICING.codes([nulls, batch_of(["FR"])])
+    assert country.tolist() == [-1, 2]
+
+
 def test_a_value_that_is_called_other_joins_the_others() -> None:
     plan = plan_of(SPEC, "1", categorical("country", ["DE", "(other)", "FR"]))
     assert slicing_of(SPEC, plan.baseline).values == (("DE", "FR"), ())

@@ -128,11 +128,24 @@ def test_the_sketch_of_some_rows() -> None:
 @given(columns(rows=3, name="x", role=numeric("x", [1.0]).role))
 def test_a_column_of_the_other_kind_is_refused(column: Column) -> None:
     batch = batch_of(column)
-    if isinstance(column, CategoricalColumn):
+    if isinstance(column, CategoricalColumn) and (column.codes >= 0).any():
         with pytest.raises(InvalidEvent, match="is not numeric"):
             check_columns(LAYOUT, batch)
     else:
         check_columns(LAYOUT, batch)
+
+
+def test_a_column_without_a_value_is_missing_whatever_its_kind() -> None:
+    nulls = batch_of(numeric("c", [np.nan, np.nan]), categorical("x", [None, None]))
+    check_columns(LAYOUT, nulls)
+    values = batch_of(numeric("x", [0.0]), categorical("c", ["a"]))
+    x, c, y = LAYOUT.offsets
+    for parts in ([nulls, values], [values, nulls]):
+        counts = fold(parts).counts
+        assert counts[c:y].tolist() == [1, 0, 0, 2]  # a, b, unseen, missing
+        assert (counts[x:c].sum(), counts[c - 1]) == (3, 2)
+    with pytest.raises(InvalidEvent, match="is not categorical"):
+        check_columns(LAYOUT, batch_of(numeric("c", [np.nan, 1.0])))
 
 
 @by_seed(30)

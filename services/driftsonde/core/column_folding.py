@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from driftsonde.core.baseline import CategoricalReference, NumericReference, Reference
 from driftsonde.core.binning import Bins, bin_values
-from driftsonde.core.columns import concatenate
+from driftsonde.core.columns import concatenate_categories
 from driftsonde.core.events import CategoricalColumn, Codes, Column, Floats, Ints, NumericColumn
 from driftsonde.core.sketch import Unseen
 from driftsonde.core.strata import Order, Strata
@@ -85,9 +85,9 @@ def fold_categories(
     """Fold columns, each with the offset of its bins."""
     bins = np.empty((len(placed), sum(rows.lengths)), dtype=np.int32)
     for out, (reference, _) in zip(bins, placed, strict=True):
-        column = concatenate([named.get(reference.name) for named in rows.columns], rows.lengths)
+        column = concatenate_categories([named.get(reference.name) for named in rows.columns], rows.lengths)
         unseen, missing = len(reference.categories), len(reference.categories) + 1
-        if not isinstance(column, CategoricalColumn):
+        if column is None:
             out[:] = missing
             continue
         known = {category: place for place, category in enumerate(reference.categories)}

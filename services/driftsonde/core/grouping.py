@@ -7,7 +7,7 @@ import numpy as np
 
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.chunks import OTHER, WHOLE, Kind, SketchKey, segment_label
-from driftsonde.core.columns import concatenate
+from driftsonde.core.columns import concatenate_categories, is_missing
 from driftsonde.core.events import CategoricalColumn, Codes, Ints, InvalidEvent, PredictionBatch, Variant
 from driftsonde.core.spec import ModelSpec
 from driftsonde.core.strata import Strata, number, representatives
@@ -37,9 +37,11 @@ class Slicing:
         return (WHOLE, *named)
 
     def check(self, batch: PredictionBatch) -> None:
-        """Raise `InvalidEvent` where a segment column is numeric."""
+        """Raise `InvalidEvent` where a segment column has numbers."""
         for column in batch.columns:
-            if column.name in self.columns and not isinstance(column, CategoricalColumn):
+            if column.name not in self.columns or isinstance(column, CategoricalColumn):
+                continue
+            if not is_missing(column):
                 raise InvalidEvent(
                     f"columns[{column.name}]", "is numeric; a segment column must be categorical"
                 )
@@ -54,8 +56,8 @@ class Slicing:
         for row, name, values in zip(codes, self.columns, self.values, strict=True):
             place = {value: first + position for position, value in enumerate(values)}
             other = first + len(values)
-            column = concatenate([columns.get(name) for columns in named], lengths)
-            if isinstance(column, CategoricalColumn):
+            column = concatenate_categories([columns.get(name) for columns in named], lengths)
+            if column is not None:
                 table = [*(place.get(category, other) for category in column.categories), NO_SLICE]
                 row[:] = np.array(table, dtype=np.int32)[column.codes]
             first = other + 1

@@ -13,6 +13,7 @@ import numpy as np
 
 from driftsonde.core.baseline import Baseline, CategoricalReference, NumericReference, Reference
 from driftsonde.core.column_folding import MessageRows, Totals, fold_categories, fold_numbers
+from driftsonde.core.columns import is_missing
 from driftsonde.core.events import (
     CategoricalColumn,
     Column,
@@ -58,10 +59,10 @@ def layout_of(baseline: Baseline | None) -> InputsLayout:
 
 
 def check_columns(layout: InputsLayout, batch: PredictionBatch) -> None:
-    """Raise `InvalidEvent` where a column is numeric here and categorical in the baseline, or the reverse."""
+    """Raise `InvalidEvent` where a column has numbers and is categorical in the baseline, or the reverse."""
     for column in batch.columns:
         expected = layout.kinds.get(column.name)
-        if expected is not None and not isinstance(column, expected):
+        if expected is not None and not isinstance(column, expected) and not is_missing(column):
             kind = "numeric" if expected is NumericColumn else "categorical"
             raise InvalidEvent(f"columns[{column.name}]", f"is not {kind}, as it is in the baseline")
 
