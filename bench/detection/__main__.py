@@ -1,17 +1,19 @@
-"""`python -m bench.detection [--quick] [--elec2 FILE] --date DATE --out DIR`: measure, and write DIR/detection.{json,md}.
+"""`python -m bench.detection [--quick] [--elec2 FILE] [--processes N] --date DATE --out DIR`: measure, and write DIR/detection.{json,md}.
 
 --quick: few seeds, to see that it works; its figures mean little. --elec2: the electricity data (see `electricity`), without
 which that part is left out.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from bench.detection import column_rules, river_rules
 from bench.detection.columns import SHAPES as COLUMN_SHAPES
-from bench.detection.columns import ColumnStream, column_stream
+from bench.detection.columns import Shape, column_stream
 from bench.detection.electricity import electricity
 from bench.detection.ours import watch_outcomes
 from bench.detection.report import to_json, to_markdown
@@ -20,9 +22,9 @@ from bench.detection.streams import (
     BASELINE_ROWS,
     GENERATORS,
     ROWS,
-    SHAPES,
     WANDERS,
     OutcomeStream,
+    Wander,
     bernoulli,
     generated,
     wandering,
@@ -36,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.detection", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--elec2", type=Path)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--date", required=True, help="the day of the run, for its record")
     parser.add_argument("--out", type=Path, default=Path("bench/results/detection"))
     options = parser.parse_args()
@@ -46,39 +49,63 @@ def main() -> None:
         **{name: version(name) for name in ("numpy", "scipy", "river")},
     }
     scores: list[Score] = []
-    for one in _scores(options.quick, options.elec2):
-        print(f"{one.stream}: {one.rule}", flush=True)
-        scores.append(one)
-        (options.out / "detection.json").write_text(to_json(scores, about), encoding="utf-8")
-        (options.out / "detection.md").write_text(to_markdown(scores, about), encoding="utf-8")
+    with ProcessPoolExecutor(options.processes) as pool:
+        for some in pool.map(_measure, _tasks(options.quick, options.elec2)):
+            scores.extend(some)
+            print(f"{some[-1].stream} …", flush=True)
+            (options.out / "detection.json").write_text(to_json(scores, about), encoding="utf-8")
+            (options.out / "detection.md").write_text(to_markdown(scores, about), encoding="utf-8")
 
 
-def _scores(quick: bool, elec2: Path | None) -> Iterator[Score]:
-    seeds, few = (6, 2) if quick else (60, 10)
-    for changed in (False, True):
-        yield from _reference(bernoulli(seeds, changed), quick)
+Task = Callable[[], Iterable[Score]]
+
+
+def _measure(task: Task) -> list[Score]:
+    return list(task())
+
+
+def _tasks(quick: bool, elec2: Path | None) -> list[Task]:
+    """What can be measured by itself, in the order of the table."""
+    seeds, wandering_seeds, few, column_seeds = (6, 2, 2, 2) if quick else (60, 30, 10, 20)
+    tasks: list[Task] = [partial(_reference, changed, seeds, quick) for changed in (False, True)]
     for wander in WANDERS:
-        for rise in (0.0, 0.1):
-            yield from _outcomes(wandering(wander, few if quick else 30, rise), quick)
-    for generator in ("Sine",) if quick else GENERATORS:
-        for shape in SHAPES:
-            yield from _outcomes(generated(generator, shape, few), quick)
-    for stream in electricity(elec2) if elec2 else ():
-        yield from _outcomes(stream, quick)
-    for columns in COLUMN_SHAPES[-2:] if quick else COLUMN_SHAPES:
-        yield from _columns(column_stream(columns, few if quick else 20))
+        tasks += [partial(_wandering, wander, wandering_seeds, rise, quick) for rise in (0.0, 0.1)]
+    tasks += [partial(_generated, name, few, quick) for name in (("Sine",) if quick else GENERATORS)]
+    if elec2:
+        tasks.append(partial(_electricity, elec2, quick))
+    tasks += [
+        partial(_columns, shape, column_seeds, window_rows)
+        for shape in (COLUMN_SHAPES[-2:] if quick else COLUMN_SHAPES)
+        for window_rows in (100, 500)
+    ]
+    return tasks
 
 
-def _reference(stream: OutcomeStream, quick: bool) -> Iterator[Score]:
+def _reference(changed: bool, seeds: int, quick: bool) -> Iterator[Score]:
     """The reference stream also row by row, with the baseline known, and with river's detectors not shown it."""
+    stream = bernoulli(seeds, changed)
     if not quick:
         yield _score(stream, "ours, every row", watch_outcomes(stream, 1))
         yield _score(stream, "ours, every row, baseline known", watch_outcomes(stream, 1, 0.2))
     yield _score(stream, "ours, windows of 50", watch_outcomes(stream, 50))
     yield from _outcomes(stream, quick)
     for name in river_rules.DETECTORS:
-        seeds = _seeds(name, stream, quick)
-        yield _score(stream, f"{name}, not shown the baseline", river_rules.watch(name, stream, False, seeds))
+        pages = river_rules.watch(name, stream, False, _seeds(name, stream))
+        yield _score(stream, f"{name}, not shown the baseline", pages)
+
+
+def _wandering(wander: Wander, seeds: int, rise: float, quick: bool) -> Iterator[Score]:
+    yield from _outcomes(wandering(wander, seeds, rise), quick)
+
+
+def _generated(generator: str, seeds: int, quick: bool) -> Iterator[Score]:
+    for stream in generated(generator, seeds):
+        yield from _outcomes(stream, quick)
+
+
+def _electricity(path: Path, quick: bool) -> Iterator[Score]:
+    for stream in electricity(path):
+        yield from _outcomes(stream, quick)
 
 
 def _outcomes(stream: OutcomeStream, quick: bool) -> Iterator[Score]:
@@ -86,19 +113,19 @@ def _outcomes(stream: OutcomeStream, quick: bool) -> Iterator[Score]:
     for name in river_rules.DETECTORS:
         if name == "KSWIN" and quick:
             continue
-        pages = river_rules.watch(name, stream, True, _seeds(name, stream, quick))
+        pages = river_rules.watch(name, stream, True, _seeds(name, stream))
         yield _score(stream, name, pages)
 
 
-def _columns(stream: ColumnStream) -> Iterator[Score]:
-    for window_rows in (100, 500):
-        for rule, watch in column_rules.RULES.items():
-            name = f"{stream.name}; windows of {window_rows}"
-            yield score(name, rule, watch(stream, window_rows), ROWS, stream.changes)
+def _columns(shape: Shape, seeds: int, window_rows: int) -> Iterator[Score]:
+    stream = column_stream(shape, seeds)
+    for rule, watch in column_rules.RULES.items():
+        name = f"{stream.name}; windows of {window_rows}"
+        yield score(name, rule, watch(stream, window_rows), ROWS, stream.changes)
 
 
-def _seeds(name: str, stream: OutcomeStream, quick: bool) -> int:
-    return min(len(stream.errors), (1 if quick else _SLOW_SEEDS) if name == "KSWIN" else len(stream.errors))
+def _seeds(name: str, stream: OutcomeStream) -> int:
+    return min(len(stream.errors), _SLOW_SEEDS if name == "KSWIN" else len(stream.errors))
 
 
 def _score(stream: OutcomeStream, rule: str, pages: list[list[int]]) -> Score:

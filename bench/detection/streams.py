@@ -135,22 +135,29 @@ SHAPES: dict[str, tuple[Floats, tuple[tuple[int, int], ...]]] = {
 }
 
 
-def generated(generator: str, shape: str, seeds: int) -> OutcomeStream:
-    """Outcomes of a decision tree that learnt 5,000 rows of the first concept."""
-    share, changes = SHAPES[shape]
-    errors = []
-    for seed in range(seeds):
-        first, second = GENERATORS[generator](1_000 * seed + 1)
-        before, labels = _table(first, 2 * BASELINE_ROWS + ROWS)
-        after, changed_labels = _table(second, ROWS)
-        tree = DecisionTreeClassifier(max_depth=10, random_state=0)
-        tree.fit(before[:BASELINE_ROWS], labels[:BASELINE_ROWS])
-        wrong = tree.predict(before) != labels
-        wrong_after = tree.predict(after) != changed_labels
-        follows = np.random.default_rng(seed).random(ROWS) < share
-        monitored = np.where(follows, wrong_after, wrong[2 * BASELINE_ROWS :])
-        errors.append(np.concatenate((wrong[BASELINE_ROWS : 2 * BASELINE_ROWS], monitored)))
-    return OutcomeStream(f"{generator}, {shape}", np.array(errors), changes)
+def generated(generator: str, seeds: int) -> list[OutcomeStream]:
+    """Outcomes of a decision tree that learnt 5,000 rows of the first concept: a stream for each of the SHAPES."""
+    outcomes = [_outcomes(generator, seed) for seed in range(seeds)]
+    streams = []
+    for shape, (share, changes) in SHAPES.items():
+        errors = []
+        for seed, (wrong, wrong_after) in enumerate(outcomes):
+            follows = np.random.default_rng(seed).random(ROWS) < share
+            monitored = np.where(follows, wrong_after, wrong[BASELINE_ROWS:])
+            errors.append(np.concatenate((wrong[:BASELINE_ROWS], monitored)))
+        streams.append(OutcomeStream(f"{generator}, {shape}", np.array(errors), changes))
+    return streams
+
+
+def _outcomes(generator: str, seed: int) -> tuple[Flags, Flags]:
+    """Where the tree is wrong, on BASELINE_ROWS + ROWS of the first concept and on ROWS of the second."""
+    first, second = GENERATORS[generator](1_000 * seed + 1)
+    before, labels = _table(first, 2 * BASELINE_ROWS + ROWS)
+    after, changed_labels = _table(second, ROWS)
+    tree = DecisionTreeClassifier(max_depth=10, random_state=0)
+    tree.fit(before[:BASELINE_ROWS], labels[:BASELINE_ROWS])
+    wrong = tree.predict(before[BASELINE_ROWS:]) != labels[BASELINE_ROWS:]
+    return np.asarray(wrong), np.asarray(tree.predict(after) != changed_labels)
 
 
 def _table(dataset: SyntheticDataset, rows: int) -> tuple[Floats, npt.NDArray[np.int64]]:

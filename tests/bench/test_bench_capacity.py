@@ -1,6 +1,7 @@
 """What a load needs, from figures that can be worked out by hand."""
 
 import pytest
+
 from bench.capacity import Load, needs
 from bench.figures import Figure
 from bench.names import ARCHIVED_ROW, ARCHIVER_ROWS, JUDGE_CLOSE, NUMERIC_20, NUMERIC_200, WINDOW_ROW

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from bench.detection.column_rules import RULES
 from bench.detection.columns import BINS, COLUMNS, LEARNING_ROWS, SHAPES, bin_counts, column_stream
 from bench.detection.ours import watch_outcomes
@@ -12,7 +13,6 @@ from bench.detection.report import to_json, to_markdown
 from bench.detection.river_rules import watch
 from bench.detection.scoring import score
 from bench.detection.streams import BASELINE_ROWS, ROWS, WANDERS, OutcomeStream, bernoulli, wandering
-
 from driftsonde.core.statistics.distances import jensen_shannon_distance, population_stability_index
 
 

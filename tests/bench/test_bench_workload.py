@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+
 from bench.folding import messages_of, plan_of, sketches_of
 from bench.workload import START_MS, WINDOW_MS, Workload, event_payloads, payloads
-
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.core.chunks import WHOLE
