@@ -173,9 +173,28 @@ def test_what_is_known_of_a_version(local: FakeApi) -> None:
             params=(("depth", "3"),),
             tags=(("owner", "pay"),),
             metrics=(("accuracy", 0.91),),
+            owner="pay",
         ),
     )
     assert read(local.url, "models:/fraud@champion").version == "1"
+
+
+@pytest.mark.io
+def test_tags_say_what_mlflow_has_no_field_for() -> None:
+    tags = {
+        "owner": "risk",
+        "business_context": "card payments",
+        "intended_use": "scoring",
+        "validation_status": "approved",
+        "feature_view.payments": "4",
+    }
+    api = MlflowApi([1_000], tags={"1": [{"key": key, "value": value} for key, value in tags.items()]})
+    server = FakeApi(api.answer)
+    origin = read(server.url, "models:/fraud/1").origin
+    server.close()
+    said = (origin.owner, origin.context, origin.intended_use, origin.approval)
+    assert said == ("risk", "card payments", "scoring", "approved")
+    assert origin.feature_views == (("payments", "4"),)
 
 
 @pytest.mark.io

@@ -183,6 +183,16 @@ def test_a_version_is_registered_from_mlflow_with_where_it_comes_from(
     assert catalogue.errors == {}
     assert catalogue.versions_of("fraud") == ("2",)
     assert catalogue.origins["fraud", "2"].metrics == (("accuracy", 0.91),)
+    (Path("card.toml")).write_text('owner = "risk"\n[data]\ntrain = "f00d"\n')
+    with_card = ("register", "fraud.toml", "--mlflow", "models:/fraud/2", "--card", "card.toml")
+    assert shell(*with_card)[0] == 2
+    assert shell(*with_card, "--replace")[1].endswith("fraud/2/origin: registered\n")
+    reader = CompactedReader(servers.kafka, topics.MODELS)
+    reader.refresh()
+    origin = read_catalogue(reader.state, codec).origins["fraud", "2"]
+    reader.close()
+    assert (origin.source, origin.owner, origin.run) == ("mlflow models:/fraud/2", "risk", "r1")
+    assert origin.data == (("train", "f00d"),)
     refused = shell("register", "fraud.toml", "--mlflow", "models:/fraud/7")
     assert refused == (2, "driftsonde: MLflow: Model Version (name=fraud, version=7) not found\n")
     api.close()

@@ -19,6 +19,14 @@ MAX_VALUE_CHARS = 500
 MAX_VERSIONS = 50
 DECISION_TAG = "driftsonde.decision"
 GIT_COMMIT = "mlflow.source.git.commit"
+# Tags of a version or of its run that say what MLflow has no field for, the first that is there.
+FEATURE_VIEW_TAG = "feature_view."
+CARD_TAGS = {
+    "owner": ("owner",),
+    "context": ("context", "business_context"),
+    "intended_use": ("intended_use",),
+    "approval": ("approval", "approval_status", "validation_status"),
+}
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
 _PROXIED = "mlflow-artifacts:/"
@@ -175,6 +183,17 @@ def _origin(found: Mapping[str, Any], run: Mapping[str, Any], artifact: str, col
         params=_pairs(_by_key(data.get("params"))),
         tags=_pairs({key: value for key, value in tags.items() if not key.startswith("mlflow.")}),
         metrics=tuple(sorted(_metrics(data.get("metrics") or ())))[:MAX_PAIRS],
+        feature_views=_pairs(
+            {
+                key.removeprefix(FEATURE_VIEW_TAG): value
+                for key, value in tags.items()
+                if key.startswith(FEATURE_VIEW_TAG)
+            }
+        ),
+        **{
+            field: next((tags[name] for name in names if name in tags), "")[:MAX_VALUE_CHARS]
+            for field, names in CARD_TAGS.items()
+        },
     )
 
 

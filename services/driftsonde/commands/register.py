@@ -13,6 +13,7 @@ import httpx
 from confluent_kafka import Producer
 
 from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.cards import parse_card
 from driftsonde.adapters.kafka import CompactedReader, producer_config
 from driftsonde.adapters.mlflow import MlflowServer
 from driftsonde.adapters.mlflow_registry import (
@@ -48,7 +49,7 @@ from driftsonde.commands.errors import (
 )
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.events import InvalidEvent
-from driftsonde.core.origin import Origin
+from driftsonde.core.origin import Origin, merged
 from driftsonde.core.spec import ModelSpec, Task
 from driftsonde.replay.files import UnreadableFile
 from driftsonde.replay.mapping import Choices, WrongChoice
@@ -76,6 +77,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--mlflow-url", envvar="MLFLOW_TRACKING_URI", help="MLflow's server; else MLFLOW_TRACKING_URI says it."
 )
 @click.option(
+    "--card",
+    "card_file",
+    metavar="VERSION.toml",
+    type=_FILE,
+    help="Where the version comes from and what it is for; what it says goes before what MLflow says.",
+)
+@click.option(
     "--replace", "replace_known", is_flag=True, help="Also if the name is taken, by another content."
 )
 def register(
@@ -85,12 +93,15 @@ def register(
     data_file: Path | None,
     mlflow_reference: str | None,
     mlflow_url: str | None,
+    card_file: Path | None,
     replace_known: bool,
 ) -> None:
     """Register a model, and with --version one of its versions and its baseline.
 
     --data has one prediction a row, with the column prediction, and where there are any timestamp, score and label; the
-    others are the features and segments, named as they will be logged. --mlflow reads MLFLOW_TRACKING_TOKEN, or
+    others are the features and segments, named as they will be logged. --card has owner, context, intended_use, approval,
+    description, code_revision, run, artifact, and the tables data (name = fingerprint), params, metrics, features (name =
+    type), feature_views (name = version) and tags. --mlflow reads MLFLOW_TRACKING_TOKEN, or
     MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, where the server asks who it is. Reads DRIFTSONDE_KAFKA_*.
     Registering the same again changes nothing.
     """
@@ -100,8 +111,8 @@ def register(
     version = version if found is None else found.version
     if baseline_file and data_file:
         raise BadInput("--baseline and --data exclude each other")
-    if (baseline_file or data_file) and not version:
-        raise BadInput("--version is needed: a baseline belongs to a version of the model")
+    if (baseline_file or data_file or card_file) and not version:
+        raise BadInput("--version is needed: a baseline and a card belong to a version of the model")
     spec = read_document(spec_file, spec_from_toml)
     baseline = read_document(baseline_file, baseline_from_json) if baseline_file else None
     if data_file and version:
@@ -111,11 +122,20 @@ def register(
         own = replace(baseline, model=spec.name, version=version) if baseline else None
         records.append(version_record(spec.name, version, own))
     if found is not None:
-        records.append(origin_record(spec.name, found.version, found.origin))
         tell_origin(spec, found.origin)
+    origin = _origin(card_file, found)
+    if version and origin is not None:
+        records.append(origin_record(spec.name, version, origin))
     written = _publish(settings_of_environment(), records, replace_known)
     for record in records:
         click.echo(f"{record.key}: {'registered' if record.key in written else 'nothing new'}")
+
+
+def _origin(card_file: Path | None, found: RegistryVersion | None) -> Origin | None:
+    card = read_document(card_file, parse_card) if card_file else None
+    if card is None or found is None:
+        return card or (found.origin if found else None)
+    return replace(merged(card, found.origin), source=found.origin.source)
 
 
 def of_mlflow(reference: str, url: str | None) -> RegistryVersion:
