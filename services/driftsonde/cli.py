@@ -23,6 +23,7 @@ class Entry:
 COMMANDS: Mapping[str, Entry] = {
     "audit": Entry("audit:audit", "Check that nobody changed the log of decisions."),
     "automation": Entry("automation:automation", "Stop or start what the controller does by itself."),
+    "backtest": Entry("backtest:backtest", "Try another policy on windows that were judged."),
     "demo": Entry("demo:demo", "Show a real incident, found and handled."),
     "digest": Entry("digest:digest", "Print a hash of the results, for comparing two runs."),
     "doctor": Entry("doctor:doctor", "Check what the services need, and say how to mend it."),

@@ -11,7 +11,7 @@ import driftsonde.core
 
 CORE = Path(driftsonde.core.__path__[0])
 COMPUTES = {
-    "bisect", "collections", "dataclasses", "datetime", "enum", "hashlib", "heapq", "itertools", "json", "math", "operator", "re",
+    "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re",
     "types", "typing", "zlib",
 }  # fmt: skip
 
