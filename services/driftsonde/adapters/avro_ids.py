@@ -1,16 +1,20 @@
 """The ids of a batch, read by runs of one length.
 
 fastavro reads an array of strings one by one, which takes longer than all other columns of a batch together. Ids mostly
-are of one length: a run of them is split at once. What has many lengths is left to fastavro.
+are of one length: a run of them is split at once. What has many lengths is left to fastavro. So the fields after the ids
+lie apart, which are mostly like those of the message before: see `avro_shapes`.
 """
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import fastavro
 import numpy as np
+
+from driftsonde.adapters.avro_shapes import Record, Shapes
 
 # Shorter arrays are not worth it; longer ones are as long as a run has so many ids on average.
 _IDS_PER_RUN = 32
@@ -19,11 +23,13 @@ _STRINGS = {"type": "array", "items": "string"}
 
 @dataclass(frozen=True, slots=True)
 class IdsReader:
-    """`before` and `after` are the schemas of the fields before and after the array `name`."""
+    """`before` and `after` are the schemas of the fields before and after the array `name`. `shapes`: of those after,
+    where they end in an array."""
 
     before: Any
     name: str
     after: Any
+    shapes: Shapes | None
 
     def read(self, payload: bytes, stream: BytesIO) -> dict[str, Any] | None:
         """The record that begins where `stream`, on `payload`, stands; None where the ids have to be read one by one.
@@ -34,8 +40,22 @@ class IdsReader:
             return None
         ids, end = found
         stream.seek(end)
+        return {**before, self.name: ids, **self._read_after(tuple(before.values()), stream)}
+
+    def _read_after(self, of: Hashable, stream: BytesIO) -> Record:
+        """The fields after the ids; those before are `of`."""
+        if self.shapes is None:
+            return fastavro.schemaless_reader(stream, self.after, None)  # type: ignore[return-value]
+        start = stream.tell()
+        tail = stream.read()
+        known = self.shapes.read(tail, of)
+        if known is not None:
+            return known
+        stream.seek(start)
         after: Any = fastavro.schemaless_reader(stream, self.after, None)
-        return {**before, self.name: ids, **after}
+        if stream.tell() == start + len(tail):
+            self.shapes.learn(tail, of, after)
+        return after  # type: ignore[no-any-return]
 
 
 def ids_reader(schema: str) -> IdsReader | None:
@@ -48,8 +68,13 @@ def ids_reader(schema: str) -> IdsReader | None:
                 fastavro.parse_schema({**record, "fields": part})
                 for part in (fields[:place], fields[place + 1 :])
             )
-            return IdsReader(before, field["name"], after)
+            is_array = bool(fields[place + 1 :]) and _is_array(fields[-1]["type"])
+            return IdsReader(before, field["name"], after, Shapes(after) if is_array else None)
     return None
+
+
+def _is_array(field_type: Any) -> bool:
+    return isinstance(field_type, dict) and field_type.get("type") == "array"
 
 
 def read_runs(payload: bytes, place: int) -> tuple[list[str], int] | None:

@@ -147,6 +147,20 @@ def validate(event: RawEvent) -> None:
             _check_times("timestamp_ms", np.array([event.timestamp_ms], dtype=np.int64))
 
 
+def validate_values(event: PredictionBatch | FeatureBatch) -> None:
+    """As `validate`, for an event whose columns have the lengths, names and categories of those of a valid event."""
+    if isinstance(event, PredictionBatch):
+        _check_text("model", event.model)
+        _check_text("version", event.version)
+        ids = event.ids
+    else:
+        _check_text("view", event.view)
+        _check_text("version", event.version)
+        ids = event.entity_ids
+    _check_rows(ids, event.timestamps_ms)
+    _check_codes([column for column in event.columns if isinstance(column, CategoricalColumn)])
+
+
 def _check_text(field: str, value: str) -> None:
     if not value:
         raise InvalidEvent(field, "is empty")

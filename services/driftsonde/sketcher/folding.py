@@ -84,6 +84,7 @@ def _entries(
     """What the outcomes of each batch will need: its rows of columns that all of them have in common."""
     lengths = [len(batch.ids) for batch in batches]
     by_role = [{column.role: column for column in batch.columns} for batch in batches]
+    slice_labels = plan.slicing.labels
     predictions = _targets(plan, [columns.get(Role.PREDICTION) for columns in by_role], lengths)
     scores = [columns.get(Role.SCORE) for columns in by_role]
     labels, labelled_ms = (
@@ -102,7 +103,7 @@ def _entries(
                 predictions=predictions[rows],
                 scores=score.values if isinstance(score, NumericColumn) else np.full(length, np.nan),
                 slices=slices[:, rows],
-                slice_labels=plan.slicing.labels,
+                slice_labels=slice_labels,
                 arrived_ms=before_ms,
                 labels=labels[rows],
                 label_times_ms=labelled_ms[rows],
