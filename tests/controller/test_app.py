@@ -141,6 +141,7 @@ def test_the_state_is_what_the_journal_gives(receiver: Receiver) -> None:
         "incident.opened",
         "rollback.decided",
         "rollback.performed",
+        "incident.resolved",
     }
 
 

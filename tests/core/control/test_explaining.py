@@ -43,7 +43,7 @@ def test_an_explanation_has_every_fact() -> None:
         ("oncall", "proposed", 2),
         ("oncall", "approved", 2),
     }
-    assert [kind for _, kind, _ in found.related] == ["acknowledge"]
+    assert [kind for _, kind, _ in found.related] == ["acknowledge", "resolve"]
     assert found.pending == ("oncall",)  # of the step "performed"
 
 

@@ -78,7 +78,7 @@ def test_an_action_that_failed_is_critical_and_told_to_those_who_keep_alerts() -
 def test_what_is_no_news_of_an_incident_is_not_for_those_who_keep_alerts() -> None:
     state, (decided,) = after(with_traffic(State(), with_canary()), [canary_rollback()], setting())
     (action,) = (effect for effect in state.pending() if effect.action)
-    _, (done,) = after(state, [Outcome(action, "", 1)], setting())
+    _, (done, _) = after(state, [Outcome(action, "", 1)], setting())
     assert done.step is Step.PERFORMED
     assert ("alerts" in told(decided), "alerts" in told(done)) == (True, False)
 

@@ -99,6 +99,7 @@ class Detail:
     switch: what becomes of the automation. run: what the other side calls the retraining that it has begun; of a
     candidate, its version. parent: of an approval, the proposal; of a candidate, its retraining, which was decided on at
     from_ms. target: of an actuation, the serving system.
+    Of the end of an incident whose version has left, parent is the decision that set the split.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
     """
 

@@ -31,6 +31,7 @@ from driftsonde.core.control.inputs import (
     SplitChange,
     Tick,
 )
+from driftsonde.core.control.leaving import farewells, why_gone
 from driftsonde.core.control.making import about, expired, id_of_decision, next_step, obstacle_to, with_action
 from driftsonde.core.control.people import on_answer, on_split_change
 from driftsonde.core.control.policy import Brakes, rule
@@ -101,6 +102,9 @@ def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> l
     if incident is not None and incident.false_alarm and signal.kind is not SignalKind.RESOLVE:
         reason = f"{incident.resolved_by} called this incident a false alarm"
         return [about(signal, Step.SUPPRESSED, now_ms, setting, Detail(reason=reason, signal=signal))]
+    gone = why_gone(model, signal.version)
+    if gone and signal.kind in (SignalKind.ALERT, SignalKind.RETRAIN, SignalKind.ROLLBACK):
+        return [about(signal, Step.SUPPRESSED, now_ms, setting, Detail(reason=gone, signal=signal))]
     match signal.kind:
         case SignalKind.ALERT:
             change = change_by(incident, signal)
@@ -191,7 +195,8 @@ def _after_action(state: State, source: Decision, now_ms: int, setting: Setting)
     """What follows from an action that is done."""
     match source.detail.action:
         case Action.TRAFFIC:
-            return actuations(source, now_ms, setting)
+            model = state.model(source.model)
+            return [*actuations(source, now_ms, setting), *farewells(model, source, now_ms, setting)]
         case Action.RETRAIN:
             return lookout(source, now_ms, setting)
         case Action.CANDIDATE:
