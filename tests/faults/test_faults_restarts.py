@@ -60,7 +60,7 @@ def test_a_worker_is_serving_soon_whatever_the_history(
     it: World, record_property: Record, windows: int
 ) -> None:
     """All labels wait for their predictions or are joined late, every chunk is closed; both sketchers are killed."""
-    at = stretch(it, f"historic-{windows}", day=100 + windows)
+    at = stretch(it, f"historic-{windows}", day=100 + windows // 100)
     rng = np.random.default_rng(9)
     with sketchers(it, SketcherSettings(chunk_messages=16, idle_timeout_s=3_600.0)):
         for partition in range(PARTITIONS):

@@ -60,7 +60,7 @@ def test_killed_workers_lose_and_repeat_nothing(at: Trials, tmp_path: Path, reco
 @pytest.mark.timeout(5_400)
 def test_two_hundred_kills(tmp_path: Path, record_property: Record) -> None:
     need(missing())
-    with trials(Load(windows=600, rows=1_500), tmp_path) as at:
+    with trials(Load(windows=400, rows=500), tmp_path) as at:
         kill_workers(at, 200, tmp_path, record_property)
 
 
