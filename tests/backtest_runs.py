@@ -18,6 +18,7 @@ class Kept(FakeStorage):
     judged: list[WindowReport] = field(default_factory=list)
 
     def write_reports(self, reports: Iterable[WindowReport], as_judged: Iterable[WindowReport]) -> None:
+        as_judged = [*as_judged]
         self.judged.extend(as_judged)
         FakeStorage.write_reports(self, reports, as_judged)
 

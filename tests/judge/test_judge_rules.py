@@ -256,3 +256,19 @@ def test_rows_are_those_of_the_log_now_and_as_judged(seed: int) -> None:
 
 def rows_metric(rows: int) -> tuple[str]:
     return (repr(Metric("", "rows", rows, float(rows))),)
+
+
+def test_the_rows_of_champion_and_canary_are_told_as_one_volume_with_the_champion() -> None:
+    desk = Desk()
+    for window in range(6):
+        desk.put(rows=30, window=window)
+        desk.put(rows=10, window=window, variant=Variant.CANARY, version="2", chunk=1)
+        desk.put(rows=40, window=window, variant=Variant.SHADOW, version="3", chunk=2)
+    first = desk.settle(predictions_ms=2 * MINUTE_MS + 1_000)
+    assert [(report.key.version, value(report, "freshness_s")) for report in first.volumes] == [("1", 0.0)]
+    out = desk.settle()
+    last = out.volumes[-1]
+    assert (last.key.variant, last.revision, value(last, "volume_ratio")) == (Variant.CHAMPION, 0, 1.0)
+    assert {metric.n for metric in last.metrics} == {40}
+    desk.put(rows=3, window=5, late=True, chunk=3)
+    assert desk.settle().volumes == []

@@ -18,6 +18,7 @@ from driftsonde.core.episodes import Episode
 from driftsonde.core.events import LATEST_MS, Variant
 from driftsonde.core.judging import Arm, Comparison, EpisodeKey, ModelState
 from driftsonde.core.signals import Rule
+from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.window import Window, WindowKey
 from driftsonde.judge.storage import JudgeStorage, decode_state, encode_state
 from driftsonde.standalone.store_process import running_store
@@ -49,6 +50,7 @@ states = st.builds(
         ),
         max_size=3,
     ),
+    volume=st.builds(VolumeHistory, times, st.lists(counts, max_size=4).map(tuple)),
 )
 
 
@@ -64,6 +66,7 @@ def test_a_state_is_the_same_bytes_whatever_order_it_grew_in(state: ModelState) 
         state.outcomes_until_ms,
         dict(list(state.episodes.items())[::-1]),
         dict(list(state.comparisons.items())[::-1]),
+        volume=state.volume,
     )
     assert encode_state(turned) == encode_state(state)
 

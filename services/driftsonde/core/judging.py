@@ -16,6 +16,7 @@ from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind, derive_i
 from driftsonde.core.spec import Policy
 from driftsonde.core.statistics.anytime import mean_difference_sequence
 from driftsonde.core.verdict import Metric
+from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.watching import Watch, start_anew, watch_drift, watch_performance
 from driftsonde.core.window import WindowKey
 
@@ -73,6 +74,7 @@ class ModelState:
     episodes: Mapping[EpisodeKey, Episode] = field(default_factory=dict)
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
+    volume: VolumeHistory = field(default_factory=VolumeHistory)
 
     @property
     def sequence(self) -> int:

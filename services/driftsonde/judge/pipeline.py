@@ -25,6 +25,7 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.verdict import inputs_count, late_changes, outcome_totals, outcomes_count
+from driftsonde.core.volume import observe_volume
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
 from driftsonde.judge.reports import WindowReport, by_group, group_segments, report_inputs, report_outcomes
 
@@ -39,11 +40,12 @@ _FORGOTTEN_AHEAD = 10
 
 @dataclass(slots=True)
 class Settlement(Generic[R]):
-    """What one round comes to. In this order: store the reports, publish the signals, store the windows and then the
+    """What one round comes to; `volumes` are told as judged and as known now. In this order: store the reports, publish the signals, store the windows and then the
     model states, acknowledge the receipts. A crash in between repeats the round with the same rows and signal ids."""
 
     reports: list[WindowReport] = field(default_factory=list)
     as_judged: list[WindowReport] = field(default_factory=list)
+    volumes: list[WindowReport] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     states: dict[str, ModelState] = field(default_factory=dict)
@@ -52,7 +54,13 @@ class Settlement(Generic[R]):
     @property
     def empty(self) -> bool:
         return not (
-            self.reports or self.as_judged or self.windows or self.signals or self.states or self.receipts
+            self.reports
+            or self.as_judged
+            or self.volumes
+            or self.windows
+            or self.signals
+            or self.states
+            or self.receipts
         )
 
 
@@ -257,6 +265,26 @@ class JudgePipeline(Generic[R]):
                     judged.append(JudgedWindow(window.key, plan, report.metrics))
         model.state, signals = apply_rules(model.state, judged, INPUT_RULES)
         out.signals.extend(signals)
+        self._measure_volume(model, windows, out)
+
+    def _measure_volume(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
+        """Tell the champions' windows of one start how many rows the model has, against those before."""
+        rows = 0
+        for window, plan in windows:
+            if window.key.segment == WHOLE and window.key.variant is not Variant.SHADOW:
+                sketch = window.total(_inputs(window, plan, late=False))
+                rows += int(sketch.counts[0]) if sketch else 0
+        if not rows:
+            return
+        start_ms, window_ms = windows[0][0].key.window_start_ms, windows[0][1].spec.window_ms
+        history, numbers = observe_volume(model.state.volume, start_ms, window_ms, rows)
+        model.state = replace(model.state, volume=history)
+        if numbers:
+            out.volumes.extend(
+                WindowReport(window.key, start_ms + window_ms, plan.baseline_id, (), tuple(numbers), 0)
+                for window, plan in windows
+                if window.key.segment == WHOLE and window.key.variant is Variant.CHAMPION
+            )
 
     def _judge_outcomes(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
         judged: list[JudgedWindow] = []

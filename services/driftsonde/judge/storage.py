@@ -13,6 +13,7 @@ from driftsonde.core.episodes import Episode
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import Arm, Comparison, EpisodeKey, ModelState
 from driftsonde.core.signals import Rule
+from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.watching import Watch
 from driftsonde.core.window import Window, WindowKey
 from driftsonde.judge.reports import WindowReport
@@ -118,6 +119,7 @@ def encode_state(state: ModelState) -> bytes:
         "outcomes_until_ms": state.outcomes_until_ms,
         "episodes": [[asdict(key), asdict(episode)] for key, episode in sorted(state.episodes.items())],
         "watch": encode_watch(state.watch),
+        "volume": asdict(state.volume),
         "comparisons": {version: asdict(comparison) for version, comparison in state.comparisons.items()},
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
@@ -135,11 +137,16 @@ def decode_state(payload: bytes) -> ModelState:
         {version: _comparison(entry) for version, entry in document["comparisons"].items()},
         # A state of before there was evidence over windows starts to learn.
         decode_watch(document["watch"]) if "watch" in document else Watch(),
+        _volume(document["volume"]) if "volume" in document else VolumeHistory(),
     )
 
 
 def _episode_key(entry: Mapping[str, str]) -> EpisodeKey:
     return EpisodeKey(Rule(entry["rule"]), entry["version"], Variant(entry["variant"]), entry["segment"])
+
+
+def _volume(entry: Mapping[str, Any]) -> VolumeHistory:
+    return VolumeHistory(entry["last_start_ms"], tuple(entry["rows"]))
 
 
 def _comparison(entry: Mapping[str, Any]) -> Comparison:

@@ -244,7 +244,9 @@ class JudgeWorker:
 
     async def _carry_out(self, settlement: Settlement[int]) -> None:
         rows = await self.patience.until_done(
-            lambda: self.storage.write_reports(settlement.reports, settlement.as_judged)
+            lambda: self.storage.write_reports(
+                [*settlement.reports, *settlement.volumes], [*settlement.as_judged, *settlement.volumes]
+            )
         )
         self.metrics.sink_rows.labels("metrics").inc(rows)
         for signal in settlement.signals:
