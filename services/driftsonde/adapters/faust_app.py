@@ -27,8 +27,24 @@ Positions = Mapping[tuple[str, int], int]
 StartPositions = Callable[[Assignment], Awaitable[Positions]]
 
 _RETRY_S = 0.5
+_FAUSTS_FETCH_WAIT_MS = 1_500
+_FETCH_WAIT_MS = 100
 
 _log = logging.getLogger(__name__)
+
+
+class PromptConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, but for how long a fetch waits at the broker: Faust says 1.5 s, for everybody.
+
+    aiokafka has one fetch under way to a broker. While all partitions with messages have some buffered, that fetch asks
+    for the empty ones alone, and until it is answered nothing else is fetched from that broker.
+    """
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        assert consumer._fetch_max_wait_ms == _FAUSTS_FETCH_WAIT_MS, "aiokafka has other names now"
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+        return consumer
 
 
 class PositionedConsumer(driver.Consumer):
@@ -43,6 +59,9 @@ class PositionedConsumer(driver.Consumer):
         super().__init__(*arguments, **options)
         self._seek_is_due = False
         self._fetched: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> PromptConsumerThread:
+        return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._seek_is_due = True
