@@ -1,5 +1,6 @@
 """The example documents, read by the real parsers."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,18 @@ def test_the_example_of_serving_systems() -> None:
         "gateway": Endpoint,
     }
     assert [route.models for route in config.follows] == [frozenset()] * 4 + [frozenset({"fraud"})]
+
+
+def test_compose_passes_every_variable_that_an_example_names() -> None:
+    texts = [file.read_text(encoding="utf-8") for file in EXAMPLES.glob("*.toml")]
+    named = {
+        name for text in texts for name in re.findall(r'^[^#\n]*\b\w+_env = "(\w+)"', text, re.MULTILINE)
+    }
+    compose = (TOP / "docker-compose.yml").read_text(encoding="utf-8")
+    assert {"PAGERDUTY_ROUTING_KEY", "PREFECT_API_KEY", "GATEWAY_WEBHOOK_SECRET"} <= named
+    assert [name for name in sorted(named) if f"{name}: ${{{name}:-}}" not in compose] == []
+
+
+def test_every_example_is_listed() -> None:
+    text = (TOP / "deploy" / "README.md").read_text(encoding="utf-8")
+    assert [file.name for file in EXAMPLES.glob("*.toml") if f"`{file.name}`" not in text] == []
