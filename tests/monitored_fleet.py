@@ -23,8 +23,13 @@ COUNTRIES = ["AT", "CH", "DE"]
 Row = dict[str, object]
 
 
-def insert_fleet(store: Store) -> None:
-    """Fill the tables that dashboards read."""
+def insert_fleet(store: Store, start: datetime = START) -> None:
+    """Fill the tables that dashboards read; the week begins at `start`."""
+
+    def insert(table: str, rows: list[Row]) -> None:
+        moved = [{name: _moved(value, start - START) for name, value in row.items()} for row in rows]
+        store.insert_arrow(table, pa.Table.from_pylist(moved))
+
     generator = np.random.default_rng(11)
     windows: list[Row] = []
     metrics: list[Row] = []
@@ -42,13 +47,17 @@ def insert_fleet(store: Store) -> None:
     metrics += [
         _metric(demand, "", "rmse", hour, 200, 4.0 + hour / 100, 3.8, 5.0, 6.0) for hour in range(HOURS)
     ]
-    store.insert_arrow("windows", pa.Table.from_pylist(windows))
-    store.insert_arrow("metrics", pa.Table.from_pylist(metrics))
+    insert("windows", windows)
+    insert("metrics", metrics)
     judged = [{**row, "revision": 0} for row in metrics if row["column"] == ""]
-    store.insert_arrow("metrics_as_judged", pa.Table.from_pylist(judged))
-    store.insert_arrow("signals", pa.Table.from_pylist(_signals()))
-    store.insert_arrow("decisions", pa.Table.from_pylist(_decisions()))
-    store.insert_arrow("dead_letters", pa.Table.from_pylist([_dead_letter(offset) for offset in range(3)]))
+    insert("metrics_as_judged", judged)
+    insert("signals", _signals())
+    insert("decisions", _decisions())
+    insert("dead_letters", [_dead_letter(offset) for offset in range(3)])
+
+
+def _moved(value: object, by: timedelta) -> object:
+    return value + by if isinstance(value, datetime) else value
 
 
 def _window(key: Row, hour: int, generator: np.random.Generator) -> tuple[list[Row], list[Row]]:

@@ -3,100 +3,32 @@
 import html
 import re
 from collections.abc import Iterator
-from concurrent.futures import Future
-from types import MappingProxyType
 
 import httpx
-import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
-from control_examples import NOW_MS, after, setting, signal
+from console_desk import TOKENS, Desk, serve, stores, with_incident, with_rollout
 from driftsonde.adapters.clickhouse import Store
-from driftsonde.adapters.clickhouse_migrations import apply_migrations
-from driftsonde.adapters.resources import schemas_directory
-from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import ClickHouseSettings
-from driftsonde.adapters.wire_models import Catalogue
-from driftsonde.controller.backend import Backend
+from driftsonde.controller.app import STANDING_BY
+from driftsonde.controller.console_pages import COOKIE
 from driftsonde.controller.door import Door
-from driftsonde.controller.guard import Guard
-from driftsonde.controller.routes_console import COOKIE
-from driftsonde.core.baseline import Baseline, Lineage, NumericReference
-from driftsonde.core.control.access import Person, Role, Token, hash_token
-from driftsonde.core.control.decisions import Decision
-from driftsonde.core.control.incidents import Incident, Status
-from driftsonde.core.control.inputs import Input
-from driftsonde.core.control.machine import step
+from driftsonde.controller.problems import Unavailable
+from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.state import State
-from driftsonde.core.events import Role as ColumnRole
-from driftsonde.core.signals import SignalKind
-from driftsonde.core.spec import Mode, ModelSpec, Task
-from driftsonde.standalone.store_process import running_store
-from monitored_fleet import insert_fleet
 
 pytestmark = pytest.mark.io
-
-RECOMMEND = setting(retrain=Mode.RECOMMEND)
-AMOUNT = NumericReference(
-    "amount", ColumnRole.FEATURE, np.array([0.0, 1.0]), np.array([0, 5, 0, 0]), 2.5, 1.5, 0.0, 1.0
-)
-CATALOGUE = Catalogue(
-    MappingProxyType({"fraud": ModelSpec("fraud", Task.BINARY), "new": ModelSpec("new", Task.BINARY)}),
-    MappingProxyType(
-        {
-            ("fraud", "1"): Baseline("fraud", "1", 5, (AMOUNT,), (), None, Lineage("file", "f00d", 0, 1)),
-            ("new", "1"): None,
-        }
-    ),
-    MappingProxyType({}),
-)
-TOKENS = tuple(Token(Person(f"the {role}", role), hash_token(f"token-of-{role}")) for role in Role)
-
-
-class Desk:
-    """A writer without a journal, with an incident of drift whose retraining waits for approval."""
-
-    def __init__(self) -> None:
-        signals: list[Input] = [signal(SignalKind.ALERT), signal(SignalKind.RETRAIN, hour=2)]
-        self.state, _ = after(State(), signals, RECOMMEND)
-
-    def submit(self, event: Input) -> "Future[list[Decision]]":
-        future: Future[list[Decision]] = Future()
-        try:
-            self.state, decisions = step(self.state, event, NOW_MS, RECOMMEND)
-            future.set_result(decisions)
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    @property
-    def incident(self) -> Incident:
-        (incident,) = self.state.model("fraud").incidents.values()
-        return incident
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with running_store(tmp_path_factory.mktemp("store") / "data") as process:
-        store = Store(ClickHouseSettings(process.host, process.port, database="console"))
-        apply_migrations(store, schemas_directory() / "clickhouse")
-        insert_fleet(store)
-        yield store
-        store.close()
+    with stores(tmp_path_factory.mktemp("store")) as (full, _):
+        yield full
 
 
 @pytest.fixture
 def desk() -> Desk:
-    return Desk()
-
-
-def serve(desk: Desk, store: Store, tokens: tuple[Token, ...] = ()) -> Door:
-    guard = Guard(lambda: tokens, lambda: 0.0, lambda *_: None)
-    backend = Backend(
-        lambda: desk.state, lambda: CATALOGUE, desk.submit, Conditions(), CollectorRegistry(), guard, store
-    )
-    return Door("127.0.0.1", 0, backend)
+    return with_incident()
 
 
 def browser(door: Door) -> httpx.Client:
@@ -243,3 +175,168 @@ def test_pages_ask_no_other_host_and_forbid_it(page: httpx.Client, desk: Desk) -
         assert all(link.startswith("/") and not link.startswith("//") for link in links if link)
         for name in re.findall(r'"/console/([^"]+)"', answer.text):
             assert page.get(f"/console/{name}").status_code == 200
+
+
+@pytest.fixture
+def rolling(store: Store) -> Iterator[tuple[httpx.Client, Desk]]:
+    desk = with_rollout()
+    door = serve(desk, store)
+    with browser(door) as client:
+        yield client, desk
+    door.close()
+
+
+def test_a_rollout_shows_its_stage_its_split_and_its_evidence(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, _ = rolling
+    text = text_of(page.get("/rollouts"))
+    assert "fraud version 2 in place of 1 running" in text
+    assert "Nothing is being rolled out demand" in text
+    text = text_of(page.get("/rollouts/fraud"))
+    assert "running canary at 5 %" in text
+    assert "1 champion 95 %" in text
+    assert re.search("Not worse than the champion by more than|Undecided", text)
+    assert "waits: incident" not in text  # the open one is about version 1
+    assert "19,200" in text  # 24 windows of 800 labelled rows
+    assert text.index("the shadow agrees") < text.index("by ada: version 2: shadow; trained on March")
+
+
+@pytest.mark.parametrize(
+    ("action", "said", "split"),
+    [
+        ("pause", "paused canary at 5 %", "95 %"),
+        ("advance", "running canary at 25 %", "75 %"),
+        ("promote", "promoted champion", "2 champion 100 %"),
+        ("rollback", "rolled-back taken back", "1 champion 100 %"),
+    ],
+)
+def test_every_button_of_a_rollout(
+    rolling: tuple[httpx.Client, Desk], action: str, said: str, split: str
+) -> None:
+    page, desk = rolling
+    text = text_of(page.post("/rollouts/fraud", data={"action": action, "reason": "tested <i>"}))
+    assert said in text
+    assert split in text
+    assert "tested <i>" in text
+    last = max((r.last for r in desk.state.model("fraud").records.values()), key=lambda d: d.sequence)
+    assert last.actor == "local"
+
+
+def test_a_paused_rollout_goes_on_and_one_that_is_over_can_be_started_anew(
+    rolling: tuple[httpx.Client, Desk],
+) -> None:
+    page, desk = rolling
+    text_of(page.post("/rollouts/fraud", data={"action": "pause"}))
+    assert "Resume" in text_of(page.post("/rollouts/fraud", data={"action": "pause"}))
+    assert "running" in text_of(page.post("/rollouts/fraud", data={"action": "resume"}))
+    over = text_of(page.post("/rollouts/fraud", data={"action": "rollback"}))
+    assert "Pause" not in over
+    assert "Start the rollout" in over
+    assert "Not done" in text_of(page.post("/rollouts/fraud", data={"action": "advance"}), 409)
+    unknown = text_of(page.post("/rollouts/fraud", data={"action": "start", "version": "9"}), 409)
+    assert "no version '9'" in unknown
+    desk.now_ms += 1
+    again = text_of(page.post("/rollouts/fraud", data={"action": "start", "version": "2"}))
+    assert "running shadow" in again
+    assert "Earlier version 2 in place of 1: rolled-back" in again
+
+
+def test_what_is_not_there_of_a_rollout_is_said(
+    page: httpx.Client, rolling: tuple[httpx.Client, Desk]
+) -> None:
+    assert "No rollout is known" in text_of(page.get("/rollouts"))
+    assert "No version of this model is on its way" in text_of(page.get("/rollouts/new"))
+    assert "is registered" in text_of(page.get("/rollouts/nobody"), 404)
+    client, _ = rolling
+    text_of(client.post("/rollouts/demand", data={"action": "start", "version": "7"}), 409)
+
+
+def test_decisions_have_a_timeline(rolling: tuple[httpx.Client, Desk], page: httpx.Client) -> None:
+    client, desk = rolling
+    text = text_of(client.get("/decisions"))
+    assert "retrain proposed" in text
+    assert "rollout decided" in text
+    assert text.index("retrain proposed") < text.index("rollout decided")
+    chosen = text_of(client.get("/decisions", params={"kind": "rollout", "model": "fraud"}))
+    assert "retrain proposed" not in chosen
+    assert "Nothing of this kind" in text_of(client.get("/decisions", params={"model": "demand"}))
+    assert f"/incidents/{desk.incident.id}" in client.get("/decisions").text
+
+
+def test_stopped_automation_is_said_on_every_page(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, desk = rolling
+    assert "Runs" in text_of(page.get("/controls"))
+    text_of(page.post("/controls", data={"action": "stop", "model": "*", "reason": "a test"}))
+    said = "Automation is stopped for all models by local: a test"
+    for path in (
+        "/",
+        "/models/fraud",
+        "/rollouts",
+        "/rollouts/fraud",
+        "/decisions",
+        "/controls",
+        "/models/x",
+    ):
+        assert said in html.unescape(page.get(path).text), path
+    text = text_of(page.post("/controls", data={"action": "run", "model": "*"}))
+    assert "stopped" not in text
+    text_of(page.post("/controls", data={"action": "stop", "model": "fraud", "reason": "look"}))
+    assert "Automation of fraud is stopped by local: look" in text_of(page.get("/"))
+    assert desk.state.stopped("fraud")
+    assert not desk.state.stopped("demand")
+    assert "is registered" in text_of(page.post("/controls", data={"action": "stop", "model": "x"}), 409)
+
+
+def test_maintenance_is_announced_and_ended(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, desk = rolling
+    assert "None is announced" in text_of(page.get("/controls"))
+    body = {"action": "announce", "model": "fraud", "hours": "8", "reason": "new features"}
+    text = text_of(page.post("/controls", data=body))
+    assert "Maintenance of fraud until" in text
+    assert "by local: new features" in text
+    (known,) = desk.state.model("fraud").maintenance
+    assert "None is announced" in text_of(
+        page.post("/controls", data={"action": "end", "maintenance": known})
+    )
+    for wrong in ({"hours": "9000"}, {"model": "x"}, {"hours": ""}):
+        assert "Not done" in text_of(page.post("/controls", data={**body, **wrong}), 409)
+
+
+def test_roles_decide_which_buttons_there_are(store: Store) -> None:
+    desk = with_rollout()
+    door = serve(desk, store, TOKENS)
+    forms = {"/rollouts/fraud": ("pause", "approver"), "/controls": ("stop", "admin")}
+    with browser(door) as page:
+        for role, may in (
+            ("operator", set[str]()),
+            ("approver", {"approver"}),
+            ("admin", {"approver", "admin"}),
+        ):
+            page.post("/login", data={"token": f"token-of-{role}"})
+            for path, (action, needed) in forms.items():
+                assert (f'value="{action}"' in page.get(path).text) is (needed in may), (role, path)
+                if needed not in may:
+                    refused = text_of(page.post(path, data={"action": action}), 403)
+                    assert f"This needs the role {needed}" in refused
+    assert not desk.state.stopped("fraud")
+    door.close()
+
+
+def test_without_a_store_rollouts_can_still_be_steered() -> None:
+    desk = with_rollout()
+    door = serve(desk, Store(ClickHouseSettings("127.0.0.1", 1)))
+    with browser(door) as page:
+        assert "The store can't be read now" in text_of(page.get("/rollouts/fraud"))
+        assert "paused" in text_of(page.post("/rollouts/fraud", data={"action": "pause"}))
+    door.close()
+
+
+def test_an_instance_that_stands_by_says_so_as_a_page(desk: Desk, store: Store) -> None:
+    def away() -> State:
+        raise Unavailable(STANDING_BY)
+
+    door = serve(desk, store, state=away)
+    with browser(door) as page:
+        for path in ("/", "/rollouts", "/decisions", "/controls", "/models/fraud"):
+            assert "another instance leads" in text_of(page.get(path), 503)
+        assert "windows:" in text_of(page.get("/models/fraud", params={"windows": "many"}), 422)
+    door.close()

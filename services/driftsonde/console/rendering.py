@@ -32,12 +32,13 @@ def environment() -> Environment:
 def files() -> dict[str, tuple[str, str]]:
     """What the pages load from this server: content and media type by name."""
     package = resources.files("driftsonde")
-    look, more, script = (
+    look, more, script, icon = (
         (package / place).read_text(encoding="utf-8")
         for place in (
             "report/templates/style.css",
             "console/templates/console.css",
             "console/templates/live.js",
+            "console/templates/icon.svg",
         )
     )
     return {
@@ -45,4 +46,5 @@ def files() -> dict[str, tuple[str, str]]:
         # A story brings the report's look along.
         "console.css": (more, "text/css"),
         "live.js": (script, "text/javascript"),
+        "icon.svg": (icon, "image/svg+xml"),
     }

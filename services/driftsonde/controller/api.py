@@ -10,7 +10,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from driftsonde.controller import problems
 from driftsonde.controller.backend import Backend, Json
-from driftsonde.controller.routes_console import SignInNeeded, console_router, lead_to_login
+from driftsonde.controller.console_pages import SignInNeeded, lead_to_login
+from driftsonde.controller.routes_console import console_router
 from driftsonde.controller.routes_decisions import decisions_router, incidents_router
 from driftsonde.controller.routes_models import models_router
 from driftsonde.controller.routes_rollouts import rollouts_router

@@ -66,9 +66,12 @@ def line_chart(
     in_sample_until_ms: int | None = None,
     floor: float | None = None,
     hover: bool = False,
+    include: Sequence[float] = (),
 ) -> Chart:
-    """Lines of one metric over time. `floor` is a value the scale begins at; `hover` gives every cell a tooltip."""
-    scale, steps = nice_scale(_extent(lines, floor), floor, unit=unit_of(metric, _extent(lines, floor)[1]))
+    """Lines of one metric over time. `floor` is a value the scale begins at, `include` are some that it holds; `hover`
+    gives every cell a tooltip."""
+    extent = _extent(lines, (*include, *([] if floor is None else [floor])))
+    scale, steps = nice_scale(extent, floor, unit=unit_of(metric, extent[1]))
     marks: list[Markup] = []
     if in_sample_until_ms is not None:
         marks.append(svg.rectangle(0, 0, axis.position(in_sample_until_ms), svg.HEIGHT, "in-sample"))
@@ -125,8 +128,8 @@ def describe(metric: str, point: Point) -> str:
     return text
 
 
-def _extent(lines: Iterable[Line], floor: float | None) -> tuple[float, float]:
-    values = [] if floor is None else [floor]
+def _extent(lines: Iterable[Line], include: Sequence[float]) -> tuple[float, float]:
+    values = list(include)
     for entry in lines:
         for point in entry.points:
             values += [point.value, point.threshold if entry.bars else math.nan]

@@ -1,0 +1,186 @@
+"""What the console's pages share: who asks, how a page is shown, forms, buttons, and errors that a person can read."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials
+from jinja2 import Environment
+
+from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
+from driftsonde.console.governance import notices
+from driftsonde.console.rendering import environment
+from driftsonde.controller import problems
+from driftsonde.controller.backend import Backend, submit
+from driftsonde.core.control.access import Person, Role
+from driftsonde.core.control.inputs import Refused, Unknown, Wish
+from driftsonde.core.control.traffic import InvalidSplit
+
+COOKIE = "driftsonde_token"
+_MAX_FORM_BYTES = 16_384
+_MAX_REASON = 2_000
+_HEADERS = {
+    # Drawings are placed by style attributes; everything else comes from this server's own files.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_TITLES = {
+    403: "Not allowed",
+    404: "Not here",
+    413: "Too much",
+    422: "Not understood",
+    429: "Too many requests",
+    503: "Not now",
+}
+
+Form = Mapping[str, str]
+
+
+class SignInNeeded(Exception):
+    """Nobody known asks: the browser is led to the sign-in page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """Something that a person can do about `subject`, which the page's address names. `make`: the input from the
+    subject, the form and the person's name."""
+
+    value: str
+    label: str
+    role: Role
+    make: Callable[[str, Form, str], Wish]
+    hint: str = ""
+    css: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Shows pages of one backend."""
+
+    backend: Backend
+    templates: Environment = field(default_factory=environment)
+
+    def who(self, request: Request) -> Person:
+        """Whose browser asks: by its cookie. Raises `SignInNeeded`."""
+        cookie = request.cookies.get(COOKIE, "")
+        given = HTTPAuthorizationCredentials(scheme="Bearer", credentials=cookie) if cookie else None
+        try:
+            return self.backend.guard.identify(given)
+        except HTTPException as error:
+            if error.status_code == 401:
+                raise SignInNeeded from error
+            raise
+
+    def router(self) -> APIRouter:
+        """A router whose errors are pages."""
+        return APIRouter(include_in_schema=False, route_class=_route_of(self))
+
+    def show(self, template: str, person: Person | None, status: int = 200, **values: object) -> HTMLResponse:
+        """A page. What holds the automation back stands on every page of a person who is signed in."""
+        content = self.templates.get_template(template).render(
+            person=person.name if person else "",
+            signed_in=bool(self.backend.guard.tokens()),
+            notices=self._notices() if person else (),
+            **values,
+        )
+        return HTMLResponse(content, status, _HEADERS)
+
+    def trouble(self, person: Person | None, status: int, title: str, detail: str) -> HTMLResponse:
+        return self.show("problem.html", person, status, title=title, detail=detail)
+
+    def press(
+        self,
+        buttons: Mapping[str, Button],
+        subject: str,
+        form: Form,
+        person: Person,
+        again: Callable[[int, str], HTMLResponse],
+        after: str,
+    ) -> Response:
+        """Do what a form asks for and lead to `after`; or show the page again, with why it was not done."""
+        button = buttons.get(form.get("action", ""))
+        if button is None:
+            return again(422, "This page is older than the server: try again.")
+        if not person.role.permits(button.role):
+            return again(403, f"This needs the role {button.role}.")
+        if len(form.get("reason", "")) > _MAX_REASON:
+            return again(422, f"A reason has at most {_MAX_REASON:,} characters.")
+        try:
+            submit(self.backend, button.make(subject, form, person.name))
+        except (Refused, Unknown, InvalidSplit) as error:
+            return again(409, f"Not done: {error}.")
+        except problems.Unavailable as error:
+            return again(503, str(error))
+        return RedirectResponse(after, 303)
+
+    def _notices(self) -> tuple[str, ...]:
+        try:
+            return notices(self.backend.state(), datetime.now(UTC))
+        except problems.Unavailable:
+            return ()
+
+
+def _route_of(pages: Pages) -> type[APIRoute]:
+    """A route that answers with a page where the API would answer with problem details."""
+
+    class PageRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def handled(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except problems.Unavailable as error:
+                    return pages.trouble(None, 503, _TITLES[503], f"{error}.")
+                except (StoreUnavailable, StoreRejected):
+                    return pages.trouble(None, 503, "The store can't be read", STORE_AWAY)
+                except RequestValidationError as error:
+                    said = "; ".join(f"{entry['loc'][-1]}: {entry['msg']}" for entry in error.errors())
+                    return pages.trouble(None, 422, _TITLES[422], f"{said}.")
+                except HTTPException as error:
+                    title = _TITLES.get(error.status_code, "Not done")
+                    return pages.trouble(None, error.status_code, title, f"{error.detail}.")
+
+            return handled
+
+    return PageRoute
+
+
+STORE_AWAY = "Try again in a while; `driftsonde doctor` says why."
+
+
+async def form_of(request: Request) -> Form:
+    """The fields of a form that one of our own pages sent. Raises 403 for another site's, 413 for too much."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    foreign = site not in (None, "same-origin", "none") or (
+        origin not in (None, "null") and urlsplit(str(origin)).netloc != request.headers.get("host")
+    )
+    if foreign:
+        raise HTTPException(403, "this form was sent by another site")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_FORM_BYTES:
+            raise HTTPException(413, f"a form of more than {_MAX_FORM_BYTES} bytes")
+    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def local_path(path: str) -> str:
+    """A path of this server; anything else becomes the start page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+
+
+async def lead_to_login(request: Request, _: Exception) -> Response:
+    return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)

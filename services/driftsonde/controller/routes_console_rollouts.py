@@ -1,0 +1,122 @@
+"""The console's pages about rollouts: all of them, and one model's with its evidence and its buttons."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import HTMLResponse
+
+from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
+from driftsonde.console.comparison import Shown, read_arms, sequence_of, shown
+from driftsonde.console.rollouts import RolloutView, rollout_lines, rollout_view
+from driftsonde.controller.backend import Backend
+from driftsonde.controller.console_pages import Button, Form, Pages, form_of
+from driftsonde.core.control.access import Person, Role
+from driftsonde.core.control.inputs import RolloutChange, RolloutStart, RolloutWish, Unknown, Wish
+from driftsonde.core.spec import ModelSpec, Task
+
+_LABELS = {
+    RolloutWish.PAUSE: ("Pause", "It stays where it is"),
+    RolloutWish.RESUME: ("Resume", "The stage begins anew"),
+    RolloutWish.ADVANCE: ("Next stage", "Without waiting for evidence"),
+    RolloutWish.PROMOTE: ("Promote now", "All requests go to it"),
+    RolloutWish.ROLLBACK: ("Roll back now", "All requests go back to the former champion"),
+}
+
+
+def _change(wish: RolloutWish) -> Button:
+    def make(model: str, form: Form, actor: str) -> Wish:
+        return RolloutChange(model, wish, actor, form.get("reason", ""))
+
+    css = "danger" if wish is RolloutWish.ROLLBACK else ""
+    label, hint = _LABELS[wish]
+    return Button(wish.value, label, Role.APPROVER, make, hint, css)
+
+
+CHANGES = {wish.value: _change(wish) for wish in RolloutWish}
+
+
+def rollout_pages_router(pages: Pages) -> APIRouter:
+    router, backend = pages.router(), pages.backend
+    Who = Annotated[Person, Depends(pages.who)]
+
+    def start(model: str, form: Form, actor: str) -> Wish:
+        version = form.get("version", "")
+        if version not in backend.catalogue().versions_of(model):
+            raise Unknown(f"no version {version!r} of model {model!r} is registered")
+        return RolloutStart(model, version, actor, form.get("reason", ""))
+
+    buttons = {**CHANGES, "start": Button("start", "Start", Role.APPROVER, start)}
+
+    def page(model: str, person: Person, status: int = 200, notice: str = "") -> HTMLResponse:
+        view = _view(backend, model)
+        if view is None:
+            return pages.trouble(person, 404, "No such model", f"No model {model!r} is registered.")
+        may = person.role.permits(Role.APPROVER)
+        return pages.show(
+            "rollout.html",
+            person,
+            status,
+            view=view,
+            notice=notice,
+            actions=[CHANGES[wish.value] for wish in view.wishes] if may else [],
+            may_start=may and bool(view.choices),
+        )
+
+    @router.get("/rollouts")
+    def all_rollouts(person: Who) -> HTMLResponse:
+        state = backend.state()
+        lines = rollout_lines(state, datetime.now(UTC))
+        busy = {line.model for line in lines if line.active}
+        others = [
+            name
+            for name in backend.catalogue().models()
+            if name not in busy and state.model(name).traffic is not None
+        ]
+        return pages.show("rollouts.html", person, lines=lines, others=others)
+
+    @router.get("/rollouts/{model}")
+    def one(model: str, person: Who) -> HTMLResponse:
+        return page(model, person)
+
+    @router.post("/rollouts/{model}")
+    def change(model: str, person: Who, form: Annotated[Form, Depends(form_of)]) -> Response:
+        return pages.press(
+            buttons,
+            model,
+            form,
+            person,
+            lambda status, notice: page(model, person, status, notice),
+            f"/rollouts/{quote(model, safe='')}",
+        )
+
+    return router
+
+
+def _view(backend: Backend, model: str) -> RolloutView | None:
+    spec, state = backend.catalogue().spec(model), backend.state().model(model)
+    if spec is None:
+        return None
+    evidence, no_evidence = None, ""
+    if state.rollout is not None:
+        evidence, no_evidence = _evidence(backend, spec, state.rollout.version)
+    versions = backend.catalogue().versions_of(model)
+    return rollout_view(state, spec.policy.rollout, versions, evidence, no_evidence, datetime.now(UTC))
+
+
+def _evidence(backend: Backend, spec: ModelSpec, version: str) -> tuple[Shown | None, str]:
+    """The sequence; or why there is none."""
+    if spec.task is Task.REGRESSION:
+        return (
+            None,
+            "Versions of a regression are not compared: stages end by their time and by their incidents.",
+        )
+    try:
+        windows = read_arms(backend.store, spec.name, version)
+    except (StoreUnavailable, StoreRejected):
+        return None, "The store can't be read now, so the evidence is not shown. The buttons work."
+    if not windows:
+        return None, "No window has labelled rows of both versions yet."
+    rule = spec.policy.canary
+    return shown(sequence_of(windows, rule), rule), ""

@@ -1,0 +1,241 @@
+"""The console in a browser as people use it: every page, every button, keyboard, phone, dark; nothing asked elsewhere."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chromium import Tab, browsing
+from console_desk import TOKENS, Desk, serve, stores, with_rollout
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.settings import ClickHouseSettings
+from driftsonde.controller.door import Door
+from driftsonde.core.control.decisions import ALL_MODELS
+from driftsonde.core.control.incidents import Status
+from driftsonde.core.control.rollout import RolloutStatus
+from driftsonde.core.control.state import State
+
+pytestmark = [pytest.mark.io, pytest.mark.timeout(300)]
+
+PHONE_PX = 390
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with browsing(tmp_path_factory.mktemp("browser")) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, tab: Tab) -> Iterator[tuple[Store, Store]]:
+    with stores(tmp_path_factory.mktemp("store")) as made:
+        yield made
+
+
+@pytest.fixture
+def store(both: tuple[Store, Store]) -> Store:
+    return both[0]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return with_rollout()
+
+
+@pytest.fixture
+def console(desk: Desk, store: Store, tab: Tab) -> Iterator[str]:
+    """The address of a console, which a browser of ordinary size looks at."""
+    door = serve(desk, store)
+    tab.look(1280, 900)
+    yield address(door)
+    door.close()
+
+
+def address(door: Door) -> str:
+    return f"http://127.0.0.1:{door.port}"
+
+
+def pages_of(desk: Desk) -> tuple[str, ...]:
+    return (
+        *("/", "/models/fraud", f"/incidents/{desk.incident.id}"),
+        *("/rollouts", "/rollouts/fraud", "/decisions", "/controls", "/login", "/models/nobody"),
+    )
+
+
+def test_every_page_can_be_read_on_every_screen(tab: Tab, console: str, desk: Desk) -> None:
+    for path in pages_of(desk):
+        tab.look(1280, 900)
+        tab.open(console + path)
+        assert all(url.startswith((console, "data:")) for url in tab.requested())
+        expected = [] if path != "/models/nobody" else ["404"]
+        assert all(any(code in told for code in expected) for told in tab.told()), (path, tab.told())
+        light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert _contrast(tab) >= 4.5, path
+        tab.look(PHONE_PX, 844, phone=True, dark=True)
+        dark = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert _brightness(dark) < 60 < 200 < _brightness(light), path
+        assert _contrast(tab) >= 4.5, path
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE_PX, (
+            f"{path} is wider than a phone"
+        )
+        small = "[...document.querySelectorAll('main button')].filter(b => b.offsetHeight < 44).map(b => b.textContent)"
+        assert tab.evaluate(small) == [], path
+
+
+def test_the_keyboard_reaches_and_shows_everything(tab: Tab, console: str) -> None:
+    tab.open(console + "/rollouts/fraud")
+    tab.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    assert tab.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+    tab.press("Enter")
+    assert tab.evaluate("location.hash") == "#main"
+    seen = list[str]()
+    for _ in range(20):
+        tab.press("Tab")
+        assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        seen.append(str(tab.evaluate("document.activeElement.textContent || document.activeElement.name")))
+        if "Roll back now" in seen:
+            break
+    assert {"reason", "Pause", "Next stage", "Promote now", "Roll back now"} <= set(seen)
+
+
+@pytest.mark.parametrize(
+    ("button", "status"),
+    [
+        ("acknowledge", Status.ACKNOWLEDGED),
+        ("snooze", Status.OPEN),
+        ("resolve", Status.RESOLVED),
+        ("false-alarm", Status.RESOLVED),
+        ("approve", Status.OPEN),
+        ("reject", Status.OPEN),
+    ],
+)
+def test_every_button_of_an_incident(tab: Tab, console: str, desk: Desk, button: str, status: Status) -> None:
+    tab.open(f"{console}/incidents/{desk.incident.id}")
+    _pressed(tab, desk, f"button[value={button}]")
+    assert desk.incident.status is status
+    last = max((r.last for r in desk.state.model("fraud").records.values()), key=lambda d: d.sequence)
+    assert last.actor in ("local", "controller")
+
+
+@pytest.mark.parametrize(
+    ("buttons", "status"),
+    [
+        (("pause",), RolloutStatus.PAUSED),
+        (("pause", "resume"), RolloutStatus.RUNNING),
+        (("advance",), RolloutStatus.RUNNING),
+        (("promote",), RolloutStatus.PROMOTED),
+        (("rollback",), RolloutStatus.ROLLED_BACK),
+        (("rollback", "start"), RolloutStatus.RUNNING),
+    ],
+)
+def test_every_button_of_a_rollout(
+    tab: Tab, console: str, desk: Desk, buttons: tuple[str, ...], status: RolloutStatus
+) -> None:
+    for button in buttons:
+        tab.open(f"{console}/rollouts/fraud")
+        _pressed(tab, desk, f"button[value={button}]")
+        desk.now_ms += 1
+    rollout = desk.state.model("fraud").rollout
+    assert rollout is not None
+    assert rollout.status is status
+    tab.wait_until(f"document.body.innerText.toLowerCase().includes('{status}')")
+
+
+def test_every_control(tab: Tab, console: str, desk: Desk) -> None:
+    tab.open(f"{console}/controls")
+    tab.click("input[name=reason]")
+    tab.write("a look at the data")
+    tab.submit("button[value=stop]")
+    assert tab.evaluate("document.querySelectorAll('.notice').length") == 1
+    assert desk.state.stopped(ALL_MODELS) == "local: a look at the data"
+    tab.open(f"{console}/")
+    assert "Automation is stopped for all models by local: a look at the data" in tab.text()
+    tab.open(f"{console}/controls")
+    tab.submit("button[value=run]")
+    tab.submit("button[value=announce]")
+    assert "Maintenance of" in tab.text()
+    tab.submit("button[value=end]")
+    assert not desk.state.stopped(ALL_MODELS)
+
+
+def test_an_open_page_follows_what_happens(tab: Tab, console: str, desk: Desk) -> None:
+    tab.open(f"{console}/rollouts/fraud")
+    before = desk.state
+    tab.evaluate("window.stayed = true")
+    done = tab.evaluate(
+        f"fetch('{console}/rollouts/fraud', {{method: 'POST', body: new URLSearchParams({{action: 'pause'}})}}).then(answer => answer.ok)"
+    )
+    assert done
+    assert desk.state is not before
+    tab.wait_until("document.querySelector('button[value=resume]')")
+    assert tab.evaluate("window.stayed") is True
+
+
+def test_signing_in_and_out(tab: Tab, desk: Desk, store: Store) -> None:
+    door = serve(desk, store, TOKENS)
+    tab.open(f"{address(door)}/login?next=/rollouts/fraud")
+    tab.write("token-of-viewer")  # the field has the focus
+    tab.press("Enter")
+    tab.wait_until("document.body.innerText.includes('the viewer')", f"{address(door)}/rollouts/fraud")
+    assert tab.evaluate("document.querySelectorAll('main button').length") == 0
+    tab.submit("form[action='/logout'] button")
+    assert tab.evaluate("location.pathname") == "/login"
+    door.close()
+
+
+def test_empty_pages_say_what_comes_and_broken_ones_what_to_do(tab: Tab, both: tuple[Store, Store]) -> None:
+    empty = serve(Desk(State()), both[1])
+    lost = serve(with_rollout(), Store(ClickHouseSettings("127.0.0.1", 1)))
+    said = {
+        f"{address(empty)}/": "Nothing has been judged yet",
+        f"{address(empty)}/rollouts": "No rollout is known",
+        f"{address(empty)}/decisions": "Nothing was decided",
+        f"{address(lost)}/": "The store can't be read now",
+        f"{address(lost)}/models/fraud": "driftsonde doctor",
+        f"{address(lost)}/rollouts/fraud": "The store can't be read now",
+    }
+    for url, text in said.items():
+        tab.open(url)
+        assert text in tab.text()
+    empty.close()
+    lost.close()
+
+
+def _pressed(tab: Tab, desk: Desk, selector: str) -> None:
+    """A click, and what the writer makes of it."""
+    before = desk.state
+    tab.submit(selector)
+    assert desk.state is not before, tab.text()
+
+
+def _brightness(color: str) -> float:
+    red, green, blue = (int(part) for part in color[color.index("(") + 1 : -1].split(",")[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(tab: Tab) -> float:
+    """The least contrast of a text with what lies behind it (WCAG 2), of the elements that have a text of their own."""
+    return float(
+        tab.evaluate(
+            """(() => {
+            const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
+            const channel = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+            const light = c => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+            const behind = it => {
+                for (; it; it = it.parentElement) {
+                    const c = parse(getComputedStyle(it).backgroundColor);
+                    if (c.length === 3 || c[3] === 1) return c;
+                }
+                return [255, 255, 255];
+            };
+            let least = 21;
+            for (const it of document.querySelectorAll("body *")) {
+                const own = [...it.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+                if (!own || it.closest("svg, script, style, option") || !it.offsetParent) continue;
+                const [a, b] = [light(parse(getComputedStyle(it).color)), light(behind(it))];
+                least = Math.min(least, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
+            }
+            return least;
+        })()"""
+        )
+    )
