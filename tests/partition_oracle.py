@@ -115,15 +115,16 @@ def answer(log: Log, lookup: Lookup) -> Found:
             continue
         plan = plans(stream.model, stream.version)
         assert plan is not None
-        entries = entries_of(stream, plan, _one(prediction), prediction.arrived_ms // 1000 * 1000)
+        entries = entries_of(
+            stream, plan, one_row(prediction.batch, prediction.row), prediction.arrived_ms // 1000 * 1000
+        )
         entries.labels[0] = prediction.label
         entries.label_times_ms[0] = prediction.label_ms
         found.append(entries)
     return Found(tuple(found))
 
 
-def _one(prediction: Prediction) -> PredictionBatch:
-    batch, row = prediction.batch, prediction.row
+def one_row(batch: PredictionBatch, row: int) -> PredictionBatch:
     columns = tuple(
         NumericColumn(c.name, c.role, c.values[[row]])
         if isinstance(c, NumericColumn)
@@ -137,7 +138,11 @@ def _one(prediction: Prediction) -> PredictionBatch:
 
 def _newest_ms(message: Message) -> int:
     event = message.event
-    return event.timestamp_ms if isinstance(event, Heartbeat) else max(event.timestamps_ms.tolist())
+    return (
+        max(event.timestamps_ms.tolist())
+        if isinstance(event, PredictionBatch | LabelBatch)
+        else event.timestamp_ms
+    )
 
 
 def _fold_inputs(log: Log, chunk_size: int) -> dict[tuple[int, SketchKey], _Sum]:

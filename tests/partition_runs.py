@@ -97,9 +97,16 @@ def start(received: Received, index_rows: int) -> PartitionPipeline:
 
 
 def run(
-    log: Log, received: Received, rng: np.random.Generator, index_rows: int, steps: int | None = None
+    log: Log,
+    received: Received,
+    rng: np.random.Generator,
+    index_rows: int,
+    steps: int | None = None,
+    delivered: Log | None = None,
 ) -> None:
-    """Deliver the log from the stored positions on, in random portions, to its end or for so many steps."""
+    """Deliver the log from the stored positions on, in random portions, to its end or for so many steps. `delivered` is
+    the same log in another form, where the store has it as `log`."""
+    sent = delivered or log
     pipeline = start(received, index_rows)
     at = [0, 0]
     lookup: list[Found] = []
@@ -112,7 +119,7 @@ def run(
         action = rng.random()
         if action < 0.4:
             upto = min(len(log.predictions), at[0] + int(rng.integers(1, portion)))
-            received.take(_deliver_predictions(pipeline, log.predictions[at[0] : upto]))
+            received.take(_deliver_predictions(pipeline, sent.predictions[at[0] : upto]))
             at[0] = upto
         elif action < 0.6:
             upto = min(len(log.labels), at[1] + int(rng.integers(1, portion)))

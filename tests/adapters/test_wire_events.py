@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from driftsonde.adapters.avro import Codec, load_schema, parse_avro_schema
-from driftsonde.adapters.wire_events import EVENT_TYPES
+from driftsonde.adapters.wire_events import EVENT_TYPES, PREDICTION_ROW
 from driftsonde.core.events import (
     CategoricalColumn,
     Heartbeat,
@@ -22,6 +22,7 @@ from driftsonde.core.events import (
     Role,
     Variant,
 )
+from driftsonde.core.rows import PredictionRow, join_rows
 from strategies import events
 from wire_examples import NAMES, describe, load_example, message_of
 
@@ -262,6 +263,27 @@ def test_a_one_row_event_whose_parts_share_a_name_is_refused() -> None:
     }
     with pytest.raises(InvalidEvent, match="same name"):
         CODEC.decode(message("PredictionEvent", {**record, "score": 0.5}))
+
+
+def test_a_one_row_event_is_read_as_a_row_where_that_is_asked_for() -> None:
+    record = {
+        "model": "m",
+        "version": "1",
+        "variant": "shadow",
+        "id": "a",
+        "timestamp_ms": 7,
+        "prediction": False,
+        "score": 0.25,
+        "features": {"x": None, "c": "red", "b": True},
+        "segments": {"country": "DE"},
+        "protected": {"sex": "f"},
+        "attributions": {"x": 0.5},
+    }
+    row = Codec((*EVENT_TYPES, PREDICTION_ROW)).decode(message("PredictionEvent", record))
+    assert isinstance(row, PredictionRow)
+    assert row.values == (None, "red", True, "0", 0.25, "DE", "f", 0.5)
+    (batch,) = join_rows([row])
+    assert describe(batch) == describe(decoded(message("PredictionEvent", record)))
 
 
 def test_a_heartbeat_keeps_within_the_calendar() -> None:

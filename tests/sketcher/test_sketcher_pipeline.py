@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from driftsonde.core.chunks import SketchKey, Source
-from driftsonde.core.events import PredictionBatch
+from driftsonde.core.events import NumericColumn, PredictionBatch, Role
+from driftsonde.core.rows import PredictionRow, RowShape, Value
 from driftsonde.sketcher.messages import Message
-from partition_oracle import accepted, expected_sketches
+from partition_oracle import accepted, expected_sketches, one_row
 from partition_runs import LABEL_CHUNK, PREDICTION_CHUNK, RESEND_BOUND, Received, bits, run
 from strategies import by_seed
 from stream_examples import Log, random_log
@@ -29,6 +30,58 @@ def test_sketches_are_those_of_the_log_however_it_is_delivered(seed: int) -> Non
     received = Received()
     run(log, received, rng, index_rows=int(rng.choice([1, 12, 10_000])))
     assert final(received) == expected(log)
+
+
+def split_rows(rng: np.random.Generator, log: Log) -> tuple[Log, Log]:
+    """The predictions of the log one by one: as batches of one row, and as rows, of which some have one more column."""
+    batches: list[Message | None] = []
+    rows: list[Message | None] = []
+    for _, message in log.predictions:
+        if message is None or not isinstance(message.event, PredictionBatch):
+            batches.append(message)
+            rows.append(message)
+            continue
+        note: tuple[Value, ...] = ("a", 1.0, None)[: int(rng.choice([0, 0, 3]))]
+        for row in range(len(message.event.ids)):
+            batch = one_row(message.event, row)
+            batches.append(replace(message, event=batch))
+            rows.append(replace(message, event=row_of(batch, note[row % 3 : row % 3 + 1])))
+    return tuple(  # type: ignore[return-value]
+        Log(tuple((n, m and replace(m, offset=n)) for n, m in enumerate(messages)), log.labels)
+        for messages in (batches, rows)
+    )
+
+
+def row_of(batch: PredictionBatch, note: tuple[Value, ...]) -> PredictionRow:
+    columns = batch.columns
+    values = [
+        float(column.values[0])
+        if isinstance(column, NumericColumn)
+        else (None if column.codes[0] < 0 else column.categories[column.codes[0]])
+        for column in columns
+    ]
+    shape = RowShape(
+        (*(column.name for column in columns), *("note" for _ in note)),
+        (*(column.role for column in columns), *(Role.FEATURE for _ in note)),
+    )
+    time_ms = int(batch.timestamps_ms[0])
+    return PredictionRow(
+        batch.model, batch.version, batch.variant, batch.ids[0], time_ms, shape, (*values, *note)
+    )
+
+
+@by_seed(30)
+def test_single_predictions_are_batches_of_one(seed: int) -> None:
+    batches, rows = split_rows(np.random.default_rng(seed), random_log(np.random.default_rng(seed)))
+    received = Received(), Received()
+    for delivered, into in zip((batches, rows), received, strict=True):
+        rng = np.random.default_rng(seed)
+        index_rows = int(rng.choice([6, 40, 10_000]))
+        for _ in range(int(rng.integers(0, 3))):
+            run(batches, into, rng, index_rows, steps=int(rng.integers(1, 120)), delivered=delivered)
+        run(batches, into, rng, index_rows, delivered=delivered)
+    assert final(received[0]) == final(received[1])
+    assert received[0].rejected == received[1].rejected
 
 
 @by_seed(40)

@@ -3,8 +3,7 @@
 Packed columns are views into the message's bytes (read-only arrays), so that decoding costs nothing per row.
 """
 
-import math
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,24 +24,21 @@ from driftsonde.core.events import (
     Role,
     Variant,
     validate,
+    validate_shape,
     validate_values,
 )
+from driftsonde.core.rows import PredictionRow, RowShape, column_of, join_rows, validate_row
 
 _FLOAT64 = np.dtype("<f8")
 _INT64 = np.dtype("<i8")
 _INT32 = np.dtype("<i4")
 
-# The codes of a column of one row.
-_FIRST_CATEGORY = np.zeros(1, dtype=np.int32)
-_FIRST_CATEGORY.setflags(write=False)
-
 # Looked up for each column of each message: a tenth of the time of `Role(…)`.
 _ROLES = {role.value: role for role in Role}
+_VARIANTS = {variant.value: variant for variant in Variant}
 
 # Names are unique in a batch, and an attribution is about a feature: this sets their columns apart.
 ATTRIBUTION_PREFIX = "attribution."
-
-Scalar = float | str | bool | None
 
 
 def _pack(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> bytes:
@@ -127,7 +123,7 @@ def _predictions_from_record(record: Record) -> PredictionBatch:
     batch = PredictionBatch(
         model=record["model"],
         version=record["version"],
-        variant=Variant(record["variant"]),
+        variant=_VARIANTS[record["variant"]],
         ids=tuple(record["ids"]),
         timestamps_ms=_times_from_record(record),
         columns=_columns_from_record(record),
@@ -192,48 +188,60 @@ def _heartbeat_from_record(record: Record) -> Heartbeat:
     return heartbeat
 
 
-def _one_row(cells: Sequence[tuple[str, Role, Scalar]]) -> tuple[Column, ...]:
-    """Columns of one row. Null is numeric: its column may be of either kind, and is missing in both."""
-    numbers = np.array(
-        [math.nan if value is None or isinstance(value, str) else value for _, _, value in cells],
-        dtype=np.float64,
-    )
-    return tuple(
-        CategoricalColumn(name, role, _FIRST_CATEGORY, (value,))
-        if isinstance(value, str)
-        else NumericColumn(name, role, numbers[place : place + 1])
-        for place, (name, role, value) in enumerate(cells)
-    )
-
-
 def _outcome(value: float | str | bool) -> float | str:
     """A prediction or label: booleans are the classes "1" and "0"; NaN is missing."""
     return str(int(value)) if isinstance(value, bool) else value
 
 
-def _prediction_from_event(record: Record) -> PredictionBatch:
-    score = record["score"]
-    batch = PredictionBatch(
+@lru_cache(maxsize=256)
+def _row_shape(
+    features: tuple[str, ...],
+    score: bool,
+    segments: tuple[str, ...],
+    protected: tuple[str, ...],
+    attributions: tuple[str, ...],
+) -> RowShape:
+    """The columns of an event whose maps have these keys: the same for events that are alike, and checked once."""
+    cells = [
+        *((name, Role.FEATURE) for name in features),
+        ("prediction", Role.PREDICTION),
+        *((("score", Role.SCORE),) if score else ()),
+        *((name, Role.SEGMENT) for name in segments),
+        *((name, Role.PROTECTED) for name in protected),
+        *((f"{ATTRIBUTION_PREFIX}{name}", Role.ATTRIBUTION) for name in attributions),
+    ]
+    names = tuple(name for name, _ in cells)
+    validate_shape(names)
+    return RowShape(names, tuple(role for _, role in cells))
+
+
+def _row_from_event(record: Record) -> PredictionRow:
+    score, features, segments = record["score"], record["features"], record["segments"]
+    protected, attributions = record["protected"], record["attributions"]
+    row = PredictionRow(
         model=record["model"],
         version=record["version"],
-        variant=Variant(record["variant"]),
-        ids=(record["id"],),
-        timestamps_ms=np.array([record["timestamp_ms"]], dtype=np.int64),
-        columns=_one_row(
-            [
-                *((name, Role.FEATURE, value) for name, value in record["features"].items()),
-                ("prediction", Role.PREDICTION, _outcome(record["prediction"])),
-                *(() if score is None else (("score", Role.SCORE, score),)),
-                *((name, Role.SEGMENT, value) for name, value in record["segments"].items()),
-                *((name, Role.PROTECTED, value) for name, value in record["protected"].items()),
-                *(
-                    (f"{ATTRIBUTION_PREFIX}{name}", Role.ATTRIBUTION, value)
-                    for name, value in record["attributions"].items()
-                ),
-            ]
+        variant=_VARIANTS[record["variant"]],
+        id=record["id"],
+        timestamp_ms=record["timestamp_ms"],
+        shape=_row_shape(
+            tuple(features), score is not None, tuple(segments), tuple(protected), tuple(attributions)
+        ),
+        values=(
+            *features.values(),
+            _outcome(record["prediction"]),
+            *(() if score is None else (score,)),
+            *segments.values(),
+            *protected.values(),
+            *attributions.values(),
         ),
     )
-    validate(batch)
+    validate_row(row)
+    return row
+
+
+def _prediction_from_event(record: Record) -> PredictionBatch:
+    (batch,) = join_rows([_row_from_event(record)])
     return batch
 
 
@@ -242,7 +250,7 @@ def _label_from_event(record: Record) -> LabelBatch:
         model=record["model"],
         ids=(record["id"],),
         timestamps_ms=np.array([record["timestamp_ms"]], dtype=np.int64),
-        labels=_one_row([("label", Role.PREDICTION, _outcome(record["label"]))])[0],
+        labels=column_of("label", Role.PREDICTION, [_outcome(record["label"])]),
     )
     validate(batch)
     return batch
@@ -256,3 +264,6 @@ EVENT_TYPES = (
     RecordType("PredictionEvent", PredictionBatch, None, _prediction_from_event),
     RecordType("LabelEvent", LabelBatch, None, _label_from_event),
 )
+
+# In place of the type of the same schema, for a reader that takes single predictions as they are.
+PREDICTION_ROW = RecordType("PredictionEvent", PredictionRow, None, _row_from_event)

@@ -130,9 +130,7 @@ def validate(event: RawEvent) -> None:
     """Raise `InvalidEvent` naming the field at fault, unless the event keeps its contract."""
     match event:
         case PredictionBatch():
-            _check_text("model", event.model)
-            _check_text("version", event.version)
-            _check_rows(event.ids, event.timestamps_ms)
+            validate_rows(event.model, event.version, event.ids, event.timestamps_ms)
             _check_columns(event.columns, len(event.ids))
         case LabelBatch():
             _check_text("model", event.model)
@@ -150,15 +148,30 @@ def validate(event: RawEvent) -> None:
 def validate_values(event: PredictionBatch | FeatureBatch) -> None:
     """As `validate`, for an event whose columns have the lengths, names and categories of those of a valid event."""
     if isinstance(event, PredictionBatch):
-        _check_text("model", event.model)
-        _check_text("version", event.version)
-        ids = event.ids
+        validate_rows(event.model, event.version, event.ids, event.timestamps_ms)
     else:
         _check_text("view", event.view)
         _check_text("version", event.version)
-        ids = event.entity_ids
-    _check_rows(ids, event.timestamps_ms)
+        _check_rows(event.entity_ids, event.timestamps_ms)
     _check_codes([column for column in event.columns if isinstance(column, CategoricalColumn)])
+
+
+def validate_rows(model: str, version: str, ids: tuple[str, ...], timestamps_ms: Ints) -> None:
+    """As `validate`, for predictions without their columns."""
+    _check_text("model", model)
+    _check_text("version", version)
+    _check_rows(ids, timestamps_ms)
+
+
+def validate_shape(names: Sequence[str]) -> None:
+    """Raise `InvalidEvent` unless an event may have columns of these names."""
+    if len(names) > MAX_COLUMNS:
+        raise InvalidEvent("columns", f"{len(names)} columns; at most {MAX_COLUMNS} are allowed")
+    distinct = set(names)
+    if len(distinct) < len(names):
+        raise InvalidEvent("columns", "two columns have the same name")
+    longest = max(names, key=len, default="-")
+    _check_text("columns.name", longest if "" not in distinct else "")
 
 
 def _check_text(field: str, value: str) -> None:
@@ -186,13 +199,7 @@ def _check_times(field: str, timestamps_ms: Ints) -> None:
 
 
 def _check_columns(columns: tuple[Column, ...], rows: int) -> None:
-    if len(columns) > MAX_COLUMNS:
-        raise InvalidEvent("columns", f"{len(columns)} columns; at most {MAX_COLUMNS} are allowed")
-    names = {column.name for column in columns}
-    if len(names) < len(columns):
-        raise InvalidEvent("columns", "two columns have the same name")
-    longest = max(names, key=len, default="-")
-    _check_text("columns.name", longest if "" not in names else "")
+    validate_shape([column.name for column in columns])
     categorical: list[CategoricalColumn] = []
     for column in columns:
         if isinstance(column, NumericColumn):

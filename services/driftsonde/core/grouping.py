@@ -9,10 +9,13 @@ from driftsonde.core.baseline import Baseline
 from driftsonde.core.chunks import OTHER, WHOLE, Kind, SketchKey, segment_label
 from driftsonde.core.columns import concatenate_categories, is_missing
 from driftsonde.core.events import CategoricalColumn, Codes, Ints, InvalidEvent, PredictionBatch, Variant
+from driftsonde.core.rows import PredictionRow, is_text
 from driftsonde.core.spec import ModelSpec
 from driftsonde.core.strata import Strata, number, representatives
 
 NO_SLICE = -1
+
+_NUMERIC_SEGMENT = "is numeric; a segment column must be categorical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,13 @@ class Slicing:
             if column.name not in self.columns or isinstance(column, CategoricalColumn):
                 continue
             if not is_missing(column):
-                raise InvalidEvent(
-                    f"columns[{column.name}]", "is numeric; a segment column must be categorical"
-                )
+                raise InvalidEvent(f"columns[{column.name}]", _NUMERIC_SEGMENT)
+
+    def check_row(self, row: PredictionRow) -> None:
+        """As `check`."""
+        for name, value in zip(row.shape.names, row.values, strict=True):
+            if name in self.columns and is_text(value) is False:
+                raise InvalidEvent(f"columns[{name}]", _NUMERIC_SEGMENT)
 
     def codes(self, batches: Sequence[PredictionBatch]) -> Codes:
         """The slice code of each row of all batches for each segment column, int32[columns, rows]; `NO_SLICE` where the

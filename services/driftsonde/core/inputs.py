@@ -22,6 +22,7 @@ from driftsonde.core.events import (
     NumericColumn,
     PredictionBatch,
 )
+from driftsonde.core.rows import PredictionRow, is_text
 from driftsonde.core.sketch import Sketch, merge_unseen
 from driftsonde.core.strata import Strata, order_rows
 
@@ -67,18 +68,32 @@ def check_columns(layout: InputsLayout, batch: PredictionBatch) -> None:
             raise InvalidEvent(f"columns[{column.name}]", f"is not {kind}, as it is in the baseline")
 
 
+def check_row(layout: InputsLayout, row: PredictionRow) -> None:
+    """As `check_columns`."""
+    for name, value in zip(row.shape.names, row.values, strict=True):
+        expected = layout.kinds.get(name)
+        if expected is not None and is_text(value) is (expected is NumericColumn):
+            kind = "numeric" if expected is NumericColumn else "categorical"
+            raise InvalidEvent(f"columns[{name}]", f"is not {kind}, as it is in the baseline")
+
+
 def sketch_rows(
-    layout: InputsLayout, batches: Sequence[PredictionBatch], strata: Strata, sums: Floats
+    layout: InputsLayout,
+    batches: Sequence[PredictionBatch],
+    strata: Strata,
+    sums: Floats,
+    message_rows: Sequence[int] | None = None,
 ) -> list[Sketch]:
     """One sketch for each group of `strata`, which is about the batches' rows, in order. The batches have passed
-    `check_columns`.
+    `check_columns`. `message_rows`: how many rows each message has, where a batch is not one message.
 
     `sums` is float64[groups, layout.sums]: what earlier messages came to (zeros where there are none), from where the
     sketches' sums go on. They are added within each message and then message after message, so they do not depend on
     how many messages are folded at once.
     """
     lengths = [len(batch.ids) for batch in batches]
-    rows = MessageRows([_by_name(batch) for batch in batches], lengths, strata, order_rows(strata, lengths))
+    order = order_rows(strata, lengths if message_rows is None else message_rows)
+    rows = MessageRows([_by_name(batch) for batch in batches], lengths, strata, order)
     groups, numeric = strata.groups, len(layout.numeric)
     totals = Totals(
         counts=np.zeros((groups, layout.bins), dtype=np.int64),

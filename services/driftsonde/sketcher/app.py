@@ -3,7 +3,7 @@
 from driftsonde.adapters.faust_service import parts_of, serve
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.topics import LABELS, PREDICTIONS
-from driftsonde.adapters.wire_events import EVENT_TYPES
+from driftsonde.adapters.wire_events import EVENT_TYPES, PREDICTION_ROW
 from driftsonde.adapters.wire_sketches import SKETCH_TYPES
 from driftsonde.sketcher.intake import Intake
 from driftsonde.sketcher.settling import SERVICE
@@ -12,7 +12,7 @@ from driftsonde.sketcher.worker import SketcherWorker
 
 def run(settings: Settings) -> None:
     """Connect the parts and run until SIGTERM."""
-    parts = parts_of(SERVICE, settings, (*EVENT_TYPES, *SKETCH_TYPES))
+    parts = parts_of(SERVICE, settings, (*EVENT_TYPES, PREDICTION_ROW, *SKETCH_TYPES))
     metrics = parts.instruments.metrics
     worker = SketcherWorker(
         settings=settings.sketcher,

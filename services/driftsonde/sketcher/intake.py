@@ -11,7 +11,12 @@ from driftsonde.adapters.patience import Patience
 from driftsonde.adapters.plans import PlanBook
 from driftsonde.adapters.topics import PREDICTIONS
 from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
+from driftsonde.core.rows import PredictionRow
 from driftsonde.sketcher.messages import Message
+
+_Kinds = tuple[type[PredictionBatch | PredictionRow | LabelBatch | Heartbeat], ...]
+_ON_PREDICTIONS: _Kinds = (PredictionBatch, PredictionRow, Heartbeat)
+_ON_LABELS: _Kinds = (LabelBatch, Heartbeat)
 
 
 def digest_of(value: bytes) -> int:
@@ -39,7 +44,7 @@ class Intake:
 
     async def decode(self, incoming: Incoming) -> Message | None:
         """The message, once its model and version are known if they ever will be; None if it is a dead letter."""
-        expected = PredictionBatch if incoming.topic == PREDICTIONS.name else LabelBatch
+        expected = _ON_PREDICTIONS if incoming.topic == PREDICTIONS.name else _ON_LABELS
         try:
             event = await self.patience.decode(self.codec, incoming.value or b"")
         except Undecodable as error:
@@ -48,13 +53,14 @@ class Intake:
         except InvalidEvent as error:
             self.reject(incoming, Failure("decode", "invalid", str(error)))
             return None
-        if not isinstance(event, (expected, Heartbeat)):
+        if not isinstance(event, expected):
             problem = f"{type(event).__name__} does not belong on topic {incoming.topic}"
             self.reject(incoming, Failure("decode", "wrong-topic", problem))
             return None
         if not isinstance(event, Heartbeat) and not self._is_known(event):
             await self._refresh_once()
-        digest = digest_of(incoming.value or b"") if isinstance(event, PredictionBatch) else None
+        is_prediction = isinstance(event, PredictionBatch | PredictionRow)
+        digest = digest_of(incoming.value or b"") if is_prediction else None
         return Message(incoming.offset, incoming.recorded_ms, event, digest)
 
     def reject(self, incoming: Incoming, failure: Failure) -> None:
@@ -72,7 +78,7 @@ class Intake:
     async def refresh_plans(self) -> None:
         await self.patience.until_done(self.plans.refresh)
 
-    def _is_known(self, event: PredictionBatch | LabelBatch) -> bool:
+    def _is_known(self, event: PredictionBatch | PredictionRow | LabelBatch) -> bool:
         catalogue = self.plans.catalogue
         if isinstance(event, LabelBatch):
             return catalogue.spec(event.model) is not None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from driftsonde.core.events import Heartbeat, LabelBatch, PredictionBatch
 from driftsonde.core.join import Stream
 from driftsonde.core.plan import Plan
+from driftsonde.core.rows import PredictionRow
 
 Plans = Callable[[str, str], Plan | None]
 
@@ -19,7 +20,7 @@ class Message:
 
     offset: int
     recorded_ms: int
-    event: PredictionBatch | LabelBatch | Heartbeat
+    event: PredictionBatch | PredictionRow | LabelBatch | Heartbeat
     digest: int | None = None
 
 
@@ -52,9 +53,11 @@ class Tally:
     delays_ms: list[int] = field(default_factory=list)
 
 
-def newest_ms(event: PredictionBatch | LabelBatch | Heartbeat) -> int:
+def newest_ms(event: PredictionBatch | PredictionRow | LabelBatch | Heartbeat) -> int:
     """The largest timestamp in the event."""
-    return event.timestamp_ms if isinstance(event, Heartbeat) else int(event.timestamps_ms.max())
+    if isinstance(event, Heartbeat | PredictionRow):
+        return event.timestamp_ms
+    return int(event.timestamps_ms.max())
 
 
 def plan_of(plans: Plans, stream: Stream) -> Plan:

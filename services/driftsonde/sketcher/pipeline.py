@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 
 from driftsonde.core.chunks import NO_TIME_MS, EventTimeStep, whole_second_ms
-from driftsonde.core.events import Heartbeat, InvalidEvent, PredictionBatch
-from driftsonde.core.inputs import check_columns
+from driftsonde.core.events import Heartbeat, InvalidEvent, LabelBatch, PredictionBatch
+from driftsonde.core.inputs import check_columns, check_row
 from driftsonde.core.join import Joined, PredictionIndex
 from driftsonde.core.resends import RecentMessages
+from driftsonde.core.rows import PredictionRow
 from driftsonde.core.unmatched import UnmatchedLabel, UnmatchedLabels
 from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
 from driftsonde.sketcher.folding import Folding
@@ -205,13 +206,16 @@ class PartitionPipeline:
             )
         if isinstance(event, Heartbeat):
             return
-        version = event.version if isinstance(event, PredictionBatch) else ""
+        version = "" if isinstance(event, LabelBatch) else event.version
         plan = self.plans(event.model, version)
         if plan is None:
             raise InvalidEvent("model", f'"{event.model}" is not registered; run `driftsonde register`')
         if isinstance(event, PredictionBatch):
             check_columns(plan.inputs, event)
             plan.slicing.check(event)
+        elif isinstance(event, PredictionRow):
+            check_row(plan.inputs, event)
+            plan.slicing.check_row(event)
 
 
 def _rejected(topic: str, message: Message, error: InvalidEvent) -> Rejected:
