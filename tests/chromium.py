@@ -191,7 +191,7 @@ class Tab:
         self.wait_until("!window.left && document.readyState === 'complete'")
 
     def picture(self, file: Path, *, most_height: int = 2_400) -> None:
-        """The whole page from its top, at most so high, as PNG."""
+        """The whole page from its top, at most so high, as WebP."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {
             "x": 0,
@@ -200,7 +200,9 @@ class Tab:
             "height": min(size["height"], most_height),
             "scale": 1,
         }
-        taken = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        taken = self.call(
+            "Page.captureScreenshot", clip=clip, captureBeyondViewport=True, format="webp", quality=80
+        )
         file.write_bytes(base64.b64decode(taken["data"]))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from driftsonde.console.comparison import MOST_ROWS, ArmsWindow, sequence_of, shown
 from driftsonde.core.events import Variant
-from driftsonde.core.judging import Arm, ModelState, compare_canary
+from driftsonde.core.judging import ModelState, compare_canary
 from driftsonde.core.plan import Plan, plan_for
 from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import SignalKind

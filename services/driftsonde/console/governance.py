@@ -107,6 +107,7 @@ def _entry(record: Record) -> DecisionEntry:
     first = record.first
     steps: list[Decision] = [*record.steps, *record.deliveries]
     steps.sort(key=lambda step: (step.timestamp_ms, step.kind is Kind.NOTIFY))
+    summary = first.detail.signal.summary if first.detail.signal else ""
     return DecisionEntry(
         id=first.id,
         kind=str(first.kind),
@@ -115,9 +116,9 @@ def _entry(record: Record) -> DecisionEntry:
         incident=first.incident,
         state=str(record.last.step),
         when=format_moment(record.last.timestamp_ms),
-        summary=first.detail.signal.summary if first.detail.signal else "",
+        summary=summary,
         lines=tuple(
-            decision_line(step, first.detail.reason if place else "") for place, step in enumerate(steps)
+            decision_line(step, first.detail.reason if place else summary) for place, step in enumerate(steps)
         ),
     )
 
