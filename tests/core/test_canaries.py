@@ -6,8 +6,9 @@ import pytest
 
 from driftsonde.core.canaries import support
 from driftsonde.core.events import Variant
-from driftsonde.core.judging import Arm, Comparison, ModelState, compare_canary
+from driftsonde.core.judging import Comparison, ModelState, compare_canary
 from driftsonde.core.plan import plan_for
+from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Rule, SignalKind
 from driftsonde.core.spec import CanaryRule, ModelSpec, Policy, Task
 from driftsonde.core.statistics.anytime import mean_difference_sequence

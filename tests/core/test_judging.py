@@ -14,13 +14,13 @@ from driftsonde.core.judging import (
     EVIDENCE_KEPT,
     INPUT_RULES,
     OUTCOME_RULES,
-    Arm,
     JudgedWindow,
     ModelState,
     apply_rules,
     compare_canary,
 )
 from driftsonde.core.plan import plan_for
+from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Rule, Signal, SignalKind
 from driftsonde.core.spec import CanaryRule, DriftRule, ModelSpec, PerformanceRule, Policy, Task
 from driftsonde.core.statistics.anytime import mean_difference_sequence

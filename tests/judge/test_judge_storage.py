@@ -16,7 +16,8 @@ from driftsonde.adapters.wire_sketches import SKETCH_TYPES
 from driftsonde.core.chunks import Source
 from driftsonde.core.episodes import Episode
 from driftsonde.core.events import LATEST_MS, Variant
-from driftsonde.core.judging import Arm, Comparison, EpisodeKey, ModelState
+from driftsonde.core.judging import Comparison, EpisodeKey, ModelState
+from driftsonde.core.reigns import Arm, Reign, Succession
 from driftsonde.core.signals import Rule
 from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.window import Window, WindowKey
@@ -28,6 +29,7 @@ CODEC = Codec(SKETCH_TYPES)
 
 times = st.integers(-1, LATEST_MS)
 counts = st.integers(0, 2**53)
+arms = st.builds(Arm, counts, counts)
 states = st.builds(
     ModelState,
     times,
@@ -50,6 +52,23 @@ states = st.builds(
         ),
         max_size=3,
     ),
+    succession=st.builds(
+        Succession,
+        *(
+            st.none()
+            | st.builds(
+                Reign,
+                identifiers(),
+                times,
+                counts,
+                arms,
+                st.lists(arms, max_size=3).map(tuple),
+                st.booleans(),
+                st.booleans(),
+            )
+            for _ in range(2)
+        ),
+    ),
     volume=st.builds(VolumeHistory, times, st.lists(counts, max_size=4).map(tuple)),
 )
 
@@ -67,6 +86,7 @@ def test_a_state_is_the_same_bytes_whatever_order_it_grew_in(state: ModelState) 
         dict(list(state.episodes.items())[::-1]),
         dict(list(state.comparisons.items())[::-1]),
         volume=state.volume,
+        succession=state.succession,
     )
     assert encode_state(turned) == encode_state(state)
 

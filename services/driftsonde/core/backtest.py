@@ -10,21 +10,19 @@ from itertools import groupby
 
 import numpy as np
 
-from driftsonde.core.canaries import COMPARED, support
-from driftsonde.core.chunks import WHOLE, Kind
-from driftsonde.core.events import Variant
+from driftsonde.core.chunks import Kind
 from driftsonde.core.judging import (
     INPUT_RULES,
     OUTCOME_RULES,
-    Arm,
     ModelState,
     apply_rules,
-    compare_canary,
 )
 from driftsonde.core.plan import Plan
 from driftsonde.core.rebarring import StoredWindow, rebarring, under_policy
+from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Rule, Signal, SignalKind
 from driftsonde.core.spec import Policy
+from driftsonde.core.versions import compare_versions
 
 WEEK_MS = 7 * 24 * 3_600_000
 
@@ -98,25 +96,9 @@ def replay(plans: Plans, windows: Iterable[StoredWindow]) -> list[Signal]:
         state, said = apply_rules(state, judged, INPUT_RULES if kind is Kind.INPUTS else OUTCOME_RULES)
         signals.extend(said)
         if kind is Kind.OUTCOMES:
-            state, said = _compare(state, plans, together)
+            state, said = compare_versions(state, {window.key: _arm(window) for window in together}, plans)
             signals.extend(said)
     return sorted(signals, key=lambda signal: (signal.window_end_ms, signal.id))
-
-
-def _compare(
-    state: ModelState, plans: Plans, windows: Sequence[StoredWindow]
-) -> tuple[ModelState, list[Signal]]:
-    """The canaries and shadows of one window start against its champions."""
-    arms = {window.key: _arm(window) for window in windows}
-    champion, signals = Arm(), list[Signal]()
-    for key, arm in arms.items():
-        if key.variant is Variant.CHAMPION and key.segment == WHOLE:
-            champion = champion.plus(arm.labelled, arm.correct)
-    for key, arm in arms.items():
-        if key.variant in COMPARED and key.segment == WHOLE:
-            state, said = compare_canary(state, key, plans[key.version], champion, arm)
-            signals.extend((*said, *support(state, key, plans[key.version])))
-    return state, signals
 
 
 def _arm(window: StoredWindow) -> Arm:

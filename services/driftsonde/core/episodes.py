@@ -22,13 +22,15 @@ class Persistence:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """breached and clean: consecutive windows so far. since_ms: start of the first window of the run of breaches."""
+    """breached and clean: consecutive windows so far. since_ms: start of the first window of the run of breaches. absent:
+    consecutive windows of other versions, none of this one."""
 
     breached: int = 0
     clean: int = 0
     since_ms: int = NEVER_MS
     alerted: bool = False
     retrained: bool = False
+    absent: int = 0
 
 
 def observe(
@@ -44,8 +46,9 @@ def observe(
     >>> said
     [<SignalKind.RETRAIN: 'retrain'>]
     >>> observe(episode, False, 120_000, quick)
-    (Episode(breached=0, clean=0, since_ms=-1, alerted=False, retrained=False), [<SignalKind.RESOLVE: 'resolve'>])
+    (Episode(breached=0, clean=0, since_ms=-1, alerted=False, retrained=False, absent=0), [<SignalKind.RESOLVE: 'resolve'>])
     """
+    episode = replace(episode, absent=0)
     if breached:
         return _breached(episode, window_start_ms, persistence)
     if not episode.alerted:

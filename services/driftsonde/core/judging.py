@@ -12,9 +12,11 @@ from driftsonde.core.chunks import NO_TIME_MS, WHOLE
 from driftsonde.core.episodes import Episode, Persistence, observe
 from driftsonde.core.events import Variant
 from driftsonde.core.plan import Plan
+from driftsonde.core.reigns import Arm, Succession
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind, derive_id
 from driftsonde.core.spec import Policy
 from driftsonde.core.statistics.anytime import mean_difference_sequence
+from driftsonde.core.statistics.intervals import Interval
 from driftsonde.core.verdict import Metric
 from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.watching import Watch, start_anew, watch_drift, watch_performance
@@ -45,24 +47,16 @@ class EpisodeKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """Labelled rows of one side of a comparison, and how many were right."""
-
-    labelled: int = 0
-    correct: int = 0
-
-    def plus(self, labelled: int, correct: int) -> "Arm":
-        return Arm(self.labelled + labelled, self.correct + correct)
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
-    """A canary against the champion over the windows that both have served since `since_ms`."""
+    """A canary against the champion over the windows that both have served since `since_ms`. absent: consecutive windows of the
+    champion, none of the canary, whose variant was the given one at last."""
 
     since_ms: int
-    champion: Arm = Arm()
-    canary: Arm = Arm()
+    champion: Arm = field(default_factory=Arm)
+    canary: Arm = field(default_factory=Arm)
     rolled_back: bool = False
+    variant: Variant = Variant.CANARY
+    absent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +69,7 @@ class ModelState:
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
     volume: VolumeHistory = field(default_factory=VolumeHistory)
+    succession: Succession = field(default_factory=Succession)
 
     @property
     def sequence(self) -> int:
@@ -119,15 +114,17 @@ def apply_rules(
                 continue
             key = EpisodeKey(rule, window.key.version, window.key.variant, window.key.segment)
             before = episodes.get(key, Episode())
-            after, said = observe(
-                before, bool(breaches), window.key.window_start_ms, _persistence(window, rule)
-            )
+            stable = rule is not Rule.PERFORMANCE or state.succession.is_stable(key.version)
+            persistence = _persistence(window, rule, stable)
+            after, said = observe(before, bool(breaches), window.key.window_start_ms, persistence)
             episodes[key] = after
             if SignalKind.RESOLVE in said:
                 watch = start_anew(watch, key.version, key.segment, rule is Rule.DRIFT)
             since_ms = before.since_ms if after == Episode() else after.since_ms
             shown = breaches or [m for m in window.metrics if RULE_OF.get(m.name) is rule]
-            signals.extend(_signal(kind, rule, window, since_ms, shown) for kind in said)
+            signals.extend(signal_of(kind, rule, window, since_ms, shown) for kind in said)
+    episodes, gone = _without_absent(episodes, windows, rules)
+    signals.extend(gone)
     kept = {key: episode for key, episode in episodes.items() if episode != Episode()}
     serving = {window.key.version for window in windows if window.key.variant is Variant.CHAMPION}
     if serving and Rule.DRIFT in rules:
@@ -152,12 +149,41 @@ def _breaches(watch: Watch, window: JudgedWindow, rule: Rule) -> tuple[Watch, li
     return watch, [m for m in numbers if m.breached]
 
 
-def _persistence(window: JudgedWindow, rule: Rule) -> Persistence:
+def _without_absent(
+    episodes: Mapping[EpisodeKey, Episode], windows: Sequence[JudgedWindow], rules: Sequence[Rule]
+) -> tuple[dict[EpisodeKey, Episode], list[Signal]]:
+    """The episodes, without those of versions that had no window for as long as a recovery takes while others had: they serve
+    no longer, and what was said of them is over."""
+    champions = sorted((w for w in windows if w.key.variant is Variant.CHAMPION), key=lambda w: w.key)
+    serving = {window.key.version for window in champions}
+    kept, signals = dict(episodes), list[Signal]()
+    for key, episode in sorted(episodes.items()) if champions else ():
+        if key.rule not in rules or key.version in serving:
+            continue
+        kept[key] = replace(episode, absent=episode.absent + 1)
+        if kept[key].absent >= _persistence(champions[0], key.rule).resolve_after:
+            del kept[key]
+            if episode.alerted:
+                signals.append(farewell(champions[0], key, episode.since_ms))
+    return kept, signals
+
+
+def farewell(other: JudgedWindow, key: EpisodeKey, since_ms: int) -> Signal:
+    """The resolve of an episode whose version serves no longer, as of a window of another one."""
+    window = replace(other.key, version=key.version, variant=key.variant, segment=key.segment)
+    signal = signal_of(SignalKind.RESOLVE, key.rule, replace(other, key=window), since_ms, ())
+    summary = (
+        f"{key.rule}: version {key.version} has no rows any more, after an episode since {_time(since_ms)}"
+    )
+    return replace(signal, summary=summary, baseline="")
+
+
+def _persistence(window: JudgedWindow, rule: Rule, stable: bool = True) -> Persistence:
     policy: Policy = window.plan.spec.policy
     if rule is Rule.QUALITY:
         return Persistence(policy.drift.alert_after, 0, policy.drift.resolve_after)
     chosen = policy.drift if rule is Rule.DRIFT else policy.performance
-    retrain_after = chosen.retrain_after if window.key.segment == WHOLE else 0
+    retrain_after = chosen.retrain_after if window.key.segment == WHOLE and stable else 0
     return Persistence(chosen.alert_after, retrain_after, chosen.resolve_after)
 
 
@@ -185,28 +211,24 @@ def compare_canary(
         rule.alpha,
     )
     if known.canary.labelled >= rule.min_labels and interval.upper < -rule.margin:
-        difference = (
-            known.canary.correct / known.canary.labelled - known.champion.correct / known.champion.labelled
-        )
-        metric = Metric(
-            "",
-            "accuracy_difference",
-            known.canary.labelled,
-            difference,
-            interval.lower,
-            interval.upper,
-            -rule.margin,
-            breached=True,
-        )
+        metric = difference_of(known.champion, known.canary, interval, -rule.margin)
         judged = JudgedWindow(window, plan, (metric,))
-        signals.append(_signal(SignalKind.ROLLBACK, Rule.CANARY, judged, known.since_ms, [metric]))
-        known = replace(known, rolled_back=True)
+        signals.append(signal_of(SignalKind.ROLLBACK, Rule.CANARY, judged, known.since_ms, [metric]))
+        known = replace(known, rolled_back=True, variant=window.variant)
     return replace(state, comparisons={**state.comparisons, window.version: known}), signals
 
 
-def _signal(
+def difference_of(before: Arm, after: Arm, interval: Interval, bar: float) -> Metric:
+    """How much less accurate one side is, beyond its bar."""
+    difference = after.correct / after.labelled - before.correct / before.labelled
+    bounds = (interval.lower, interval.upper, bar)
+    return Metric("", "accuracy_difference", after.labelled, difference, *bounds, breached=True)
+
+
+def signal_of(
     kind: SignalKind, rule: Rule, window: JudgedWindow, since_ms: int, metrics: Sequence[Metric]
 ) -> Signal:
+    """What a rule says after a window, with the strongest of the numbers."""
     key, plan = window.key, window.plan
     end_ms = key.window_start_ms + plan.spec.window_ms
     strongest = sorted(metrics, key=lambda m: (-_strength(m), m.column, m.name))[:EVIDENCE_KEPT]
@@ -242,7 +264,7 @@ def _strength(metric: Metric) -> float:
 
 def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metrics: Sequence[Metric]) -> str:
     place = f" in {key.segment}" if key.segment else ""
-    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    since = _time(since_ms)
     if kind is SignalKind.RESOLVE:
         return f"{rule}{place}: back within bounds, after an episode since {since}"
     numbers = ", ".join(
@@ -251,3 +273,8 @@ def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metric
     )
     more = f" and {len(metrics) - 3} more" if len(metrics) > 3 else ""
     return f"{rule}{place} since {since}: {numbers}{more}"
+
+
+def _time(time_ms: int) -> str:
+    text = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
+    return text.replace("+00:00", "Z")

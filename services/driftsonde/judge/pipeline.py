@@ -9,22 +9,21 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
-from driftsonde.core.canaries import COMPARED, support
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import (
     INPUT_RULES,
     OUTCOME_RULES,
-    Arm,
     JudgedWindow,
     ModelState,
     apply_rules,
-    compare_canary,
 )
 from driftsonde.core.plan import Plan
+from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.verdict import inputs_count, late_changes, outcome_totals, outcomes_count
+from driftsonde.core.versions import compare_versions
 from driftsonde.core.volume import observe_volume
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
 from driftsonde.judge.reports import WindowReport, by_group, group_segments, report_inputs, report_outcomes
@@ -302,14 +301,9 @@ class JudgePipeline(Generic[R]):
                     judged.append(JudgedWindow(window.key, plan, report.metrics))
         model.state, signals = apply_rules(model.state, judged, OUTCOME_RULES)
         out.signals.extend(signals)
-        for window, plan in windows:
-            if window.key.variant in COMPARED and window.key.segment == WHOLE:
-                champion = _champion(arms)
-                model.state, signals = compare_canary(
-                    model.state, window.key, plan, champion, arms[window.key]
-                )
-                out.signals.extend(signals)
-                out.signals.extend(support(model.state, window.key, plan))
+        plans = {window.key.version: plan for window, plan in windows}
+        model.state, signals = compare_versions(model.state, arms, plans)
+        out.signals.extend(signals)
 
     def _restate(self, model: _Model, out: Settlement[R]) -> None:
         """Report the windows with news, late rows and labels included: inputs once their window has closed, outcomes
@@ -377,12 +371,3 @@ def _outcomes_now(model: _Model, plan: Plan, key: WindowKey) -> Sketch | None:
     """The outcomes of one of the model's windows as known now."""
     window = model.windows.get(key)
     return window.total(_outcomes(window, plan)) if window else None
-
-
-def _champion(arms: Mapping[WindowKey, Arm]) -> Arm:
-    """The champion's outcomes of one window start, over all versions that served as champion in it."""
-    total = Arm()
-    for key, arm in arms.items():
-        if key.variant is Variant.CHAMPION and key.segment == WHOLE:
-            total = total.plus(arm.labelled, arm.correct)
-    return total

@@ -11,7 +11,8 @@ from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.core.episodes import Episode
 from driftsonde.core.events import Variant
-from driftsonde.core.judging import Arm, Comparison, EpisodeKey, ModelState
+from driftsonde.core.judging import Comparison, EpisodeKey, ModelState
+from driftsonde.core.reigns import Arm, Reign, Succession
 from driftsonde.core.signals import Rule
 from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.watching import Watch
@@ -120,6 +121,7 @@ def encode_state(state: ModelState) -> bytes:
         "episodes": [[asdict(key), asdict(episode)] for key, episode in sorted(state.episodes.items())],
         "watch": encode_watch(state.watch),
         "volume": asdict(state.volume),
+        "succession": asdict(state.succession),
         "comparisons": {version: asdict(comparison) for version, comparison in state.comparisons.items()},
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
@@ -138,6 +140,7 @@ def decode_state(payload: bytes) -> ModelState:
         # A state of before there was evidence over windows starts to learn.
         decode_watch(document["watch"]) if "watch" in document else Watch(),
         _volume(document["volume"]) if "volume" in document else VolumeHistory(),
+        _succession(document["succession"]) if "succession" in document else Succession(),
     )
 
 
@@ -151,5 +154,19 @@ def _volume(entry: Mapping[str, Any]) -> VolumeHistory:
 
 def _comparison(entry: Mapping[str, Any]) -> Comparison:
     return Comparison(
-        entry["since_ms"], Arm(**entry["champion"]), Arm(**entry["canary"]), entry["rolled_back"]
+        entry["since_ms"],
+        Arm(**entry["champion"]),
+        Arm(**entry["canary"]),
+        entry["rolled_back"],
+        Variant(entry.get("variant", Variant.CANARY)),
+        entry.get("absent", 0),
     )
+
+
+def _succession(entry: Mapping[str, Any]) -> Succession:
+    return Succession(*(_reign(entry[side]) if entry[side] else None for side in ("champion", "predecessor")))
+
+
+def _reign(entry: Mapping[str, Any]) -> Reign:
+    recent = tuple(Arm(**arm) for arm in entry["recent"])
+    return Reign(**{**entry, "total": Arm(**entry["total"]), "recent": recent})

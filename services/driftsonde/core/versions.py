@@ -1,0 +1,105 @@
+"""Versions of a model against each other: canaries against the champion, a champion against the one before it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from driftsonde.core.canaries import COMPARED, support
+from driftsonde.core.chunks import WHOLE
+from driftsonde.core.events import Variant
+from driftsonde.core.judging import (
+    EpisodeKey,
+    JudgedWindow,
+    ModelState,
+    compare_canary,
+    difference_of,
+    farewell,
+    signal_of,
+)
+from driftsonde.core.plan import Plan
+from driftsonde.core.reigns import Arm, Reign, Succession
+from driftsonde.core.signals import Rule, Signal, SignalKind
+from driftsonde.core.statistics.anytime import mean_difference_sequence
+from driftsonde.core.window import WindowKey
+
+
+def compare_versions(
+    state: ModelState, arms: Mapping[WindowKey, Arm], plans: Mapping[str, Plan]
+) -> tuple[ModelState, list[Signal]]:
+    """Go on with every comparison by the outcomes of the windows of one start. plans: by version."""
+    whole = {key: arm for key, arm in sorted(arms.items()) if key.segment == WHOLE and arm.labelled > 0}
+    champions = {key: arm for key, arm in whole.items() if key.variant is Variant.CHAMPION}
+    total, signals = Arm(), list[Signal]()
+    for arm in champions.values():
+        total = total.plus(arm.labelled, arm.correct)
+    for key, arm in whole.items():
+        if key.variant in COMPARED:
+            state, said = compare_canary(state, key, plans[key.version], total, arm)
+            signals.extend((*said, *support(state, key, plans[key.version])))
+    if not champions:
+        return state, signals
+    first = min(champions)
+    window = JudgedWindow(first, plans[first.version], ())
+    state, gone = _without_absent(state, window, {key.version for key in whole if key.variant in COMPARED})
+    state, said = _succeed(state, window, champions, plans)
+    return state, [*signals, *gone, *said]
+
+
+def _without_absent(
+    state: ModelState, champion: JudgedWindow, present: set[str]
+) -> tuple[ModelState, list[Signal]]:
+    """Without the comparisons of versions that are gone: of one that was rolled back once it has had no window for as long as
+    a recovery takes, so that it is compared anew if it comes again; of others after as many windows as are learned from."""
+    policy = champion.plan.spec.policy
+    kept, signals = dict(state.comparisons), list[Signal]()
+    for version, known in sorted(state.comparisons.items()):
+        absent = 0 if version in present else known.absent + 1
+        kept[version] = replace(known, absent=absent)
+        patience = policy.performance.resolve_after if known.rolled_back else policy.budget.learning_windows
+        if absent >= patience:
+            del kept[version]
+            if known.rolled_back:
+                key = EpisodeKey(Rule.CANARY, version, known.variant, WHOLE)
+                signals.append(farewell(champion, key, known.since_ms))
+    return replace(state, comparisons=kept), signals
+
+
+def _succeed(
+    state: ModelState, window: JudgedWindow, champions: Mapping[WindowKey, Arm], plans: Mapping[str, Plan]
+) -> tuple[ModelState, list[Signal]]:
+    """Hold a champion that is on trial against its predecessor; what was said of one that has gone is over."""
+    start_ms, before = window.key.window_start_ms, state.succession
+    after = before.plus(start_ms, {key.version: arm for key, arm in champions.items()})
+    signals: list[Signal] = []
+    reign, old, replaced = after.champion, after.predecessor, before.champion
+    if replaced and reign and replaced.taken_back and reign.since_ms != replaced.since_ms:
+        signals.append(farewell(window, _key(replaced), replaced.since_ms))
+    own = next((key for key in champions if reign and key.version == reign.version), None)
+    if reign is None or old is None or own is None or reign.stable:
+        return replace(state, succession=after), signals
+    judged = JudgedWindow(own, plans[own.version], ())
+    reign, said = _tried(reign, old, judged)
+    return replace(state, succession=Succession(reign, old)), [*signals, *said]
+
+
+def _tried(reign: Reign, old: Reign, window: JudgedWindow) -> tuple[Reign, list[Signal]]:
+    policy = window.plan.spec.policy
+    if reign.windows >= policy.budget.learning_windows:  # what it does has become what is usual
+        over = [farewell(window, _key(reign), reign.since_ms)] if reign.taken_back else []
+        return replace(reign, stable=True), over
+    lately, total, drop = old.lately, reign.total, policy.performance.drop
+    if reign.taken_back or total.labelled < policy.canary.min_labels or not lately.labelled:
+        return reign, []
+    interval = mean_difference_sequence(
+        lately.labelled, lately.correct, total.labelled, total.correct, policy.canary.alpha
+    )
+    if interval.lower > -drop:
+        return replace(reign, stable=True), []
+    if interval.upper >= -drop:
+        return reign, []
+    metric = difference_of(lately, total, interval, -drop)
+    signal = signal_of(SignalKind.ROLLBACK, Rule.CANARY, window, reign.since_ms, [metric])
+    return replace(reign, taken_back=True), [signal]
+
+
+def _key(reign: Reign) -> EpisodeKey:
+    return EpisodeKey(Rule.CANARY, reign.version, Variant.CHAMPION, WHOLE)
