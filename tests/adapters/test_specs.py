@@ -28,7 +28,16 @@ from driftsonde.core.baseline import (
     Performance,
 )
 from driftsonde.core.events import Role
-from driftsonde.core.spec import ActionPolicy, DriftRule, Mode, ModelSpec, Policy, Task
+from driftsonde.core.spec import (
+    ActionPolicy,
+    DriftRule,
+    Mode,
+    ModelSpec,
+    Policy,
+    PromotionRule,
+    StageRule,
+    Task,
+)
 
 SPEC = ModelSpec(
     name="fraud",
@@ -40,7 +49,13 @@ SPEC = ModelSpec(
     protected=("sex",),
     outcome_values=((0.0, -5.0), (-100.0, 20.5)),
     owner='the "team"\n\x7f',
-    policy=Policy(drift=DriftRule(psi=0.3), actions=ActionPolicy(retrain=Mode.AUTO, retrain_cooldown_ms=0)),
+    policy=Policy(
+        promotion=PromotionRule(
+            production=StageRule(True, ("data",), ("auc >= production - 0.02",), ("admin",), ("x",))
+        ),
+        drift=DriftRule(psi=0.3),
+        actions=ActionPolicy(retrain=Mode.AUTO, retrain_cooldown_ms=0),
+    ),
 )
 
 TOML = """
@@ -125,6 +140,26 @@ def test_round_trips(spec: ModelSpec) -> None:
         ({"policy": {"rollout": {"stages": []}}}, "policy.rollout.stages: expected 1 to 20 parts"),
         ({"policy": {"rollout": {"stages": [0.5, 0.25]}}}, "policy.rollout.stages: expected 1 to 20 parts"),
         ({"policy": {"rollout": {"stages": [0.5, 1.0]}}}, "policy.rollout.stages: expected 1 to 20 parts"),
+        (
+            {"policy": {"promotion": {"staging": {"known": ["date"]}}}},
+            "policy.promotion.staging.known: 'date' is none of data, ",
+        ),
+        (
+            {"policy": {"promotion": {"production": {"approvals": ["boss"]}}}},
+            "policy.promotion.production.approvals: 'boss' is none of viewer, operator, approver, admin",
+        ),
+        (
+            {"policy": {"promotion": {"production": {"metrics": ["auc > 1"]}}}},
+            "policy.promotion.production.metrics: 'auc > 1': expected METRIC",
+        ),
+        (
+            {"policy": {"promotion": {"staging": {"checklist": [""]}}}},
+            "policy.promotion.staging.checklist: an item is empty",
+        ),
+        (
+            {"policy": {"promotion": {"staging": {"checklist": ["x"] * 51}}}},
+            "policy.promotion.staging: expected at most 50 of each kind",
+        ),
         ({"policy": {"rollout": {"when_late": "wait"}}}, "policy.rollout.when_late: input should be 'pause'"),
         ({"policy": 3}, "policy: "),
     ],

@@ -247,7 +247,8 @@ class CompactedReader:
     """Follows a compacted topic over all its partitions, outside any consumer group.
 
     `state` holds the latest value of each key that can be used: `check` says of a key and its value why it can't, or "".
-    `problems` has what `check` said of the keys whose newest value can't be used. Not for use from two threads at once.
+    `problems` has what `check` said of the keys whose newest value can't be used. `times_ms` has when the values in `state`
+    were sent, or stored where the topic says so. Not for use from two threads at once.
     """
 
     settings: KafkaSettings
@@ -255,6 +256,7 @@ class CompactedReader:
     check: Callable[[bytes, bytes], str] = lambda key, value: ""
     problems: dict[bytes, str] = field(default_factory=dict)
     state: dict[bytes, bytes] = field(default_factory=dict)
+    times_ms: dict[bytes, int] = field(default_factory=dict)
     _consumer: Consumer = field(init=False)
     _admin: AdminClient = field(init=False)
     _positions: dict[int, _Position] = field(default_factory=dict)
@@ -362,8 +364,10 @@ class CompactedReader:
         self.problems.pop(key, None)
         if value is None:
             self.state.pop(key, None)
+            self.times_ms.pop(key, None)
         else:
             self.state[key] = value
+            _, self.times_ms[key] = message.timestamp()
         return (key,)
 
 

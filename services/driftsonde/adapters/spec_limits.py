@@ -6,15 +6,18 @@ from itertools import pairwise
 from operator import attrgetter
 from types import MappingProxyType
 
+from driftsonde.core.bounds import parse_bound
+from driftsonde.core.control.access import Role
 from driftsonde.core.events import MAX_TEXT_CHARS
 from driftsonde.core.outcomes import classes_of
-from driftsonde.core.spec import HOUR_MS, MINUTE_MS, ModelSpec, Policy, Task
+from driftsonde.core.spec import HOUR_MS, KNOWABLE, MINUTE_MS, ModelSpec, Policy, StageRule, Task
 
 _DAY_MS = 24 * HOUR_MS
 _MAX_CLASSES = 1_000
 _MAX_SEGMENTS = 20
 _MAX_VALUE = 1e12
 _MAX_STAGES = 20
+_MAX_ASKED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     if isinstance(value, Policy):
         yield from _outside(value, _POLICY_LIMITS, "")
         yield from _stage_problems(value, "")
+        yield from _promotion_problems(value, "")
         return
     yield from _name_problems(value.name)
     yield from _outside(value, _SPEC_LIMITS, "")
@@ -85,6 +89,7 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     yield from _value_problems(value)
     yield from _outside(value.policy, _POLICY_LIMITS, "policy.")
     yield from _stage_problems(value.policy, "policy.")
+    yield from _promotion_problems(value.policy, "policy.")
 
 
 def _stage_problems(policy: Policy, path: str) -> Iterator[str]:
@@ -95,6 +100,30 @@ def _stage_problems(policy: Policy, path: str) -> Iterator[str]:
             f"{path}rollout.stages: expected 1 to {_MAX_STAGES} parts of the requests, ascending, between 0 and 1, not "
             f"{list(stages)}"
         )
+
+
+def _promotion_problems(policy: Policy, path: str) -> Iterator[str]:
+    for name, rule in (("staging", policy.promotion.staging), ("production", policy.promotion.production)):
+        yield from _rule_problems(rule, f"{path}promotion.{name}.")
+
+
+def _rule_problems(rule: StageRule, path: str) -> Iterator[str]:
+    roles = tuple(Role)
+    for name in rule.known:
+        if name not in KNOWABLE:
+            yield f"{path}known: {name!r} is none of {', '.join(KNOWABLE)}"
+    for role in rule.approvals:
+        if role not in roles:
+            yield f"{path}approvals: {role!r} is none of {', '.join(roles)}"
+    for text in rule.metrics:
+        try:
+            parse_bound(text)
+        except ValueError as error:
+            yield f"{path}metrics: {text!r}: {error}"
+    if max(map(len, (rule.known, rule.metrics, rule.approvals, rule.checklist))) > _MAX_ASKED:
+        yield f"{path.removesuffix('.')}: expected at most {_MAX_ASKED} of each kind"
+    if not all(0 < len(item) <= MAX_TEXT_CHARS for item in rule.checklist):
+        yield f"{path}checklist: an item is empty or longer than {MAX_TEXT_CHARS} characters"
 
 
 def _outside(value: ModelSpec | Policy, limits: Mapping[str, _Limit], path: str) -> Iterator[str]:

@@ -4,15 +4,19 @@ import dataclasses
 import json
 import math
 
+from pydantic import TypeAdapter
+
 from driftsonde.adapters.avro import Record, RecordType
 from driftsonde.core.control.canonical import detail_to_json
 from driftsonde.core.control.decisions import Action, Change, Decision, Detail, Kind, Severity, Step, Switch
+from driftsonde.core.control.registered import Registration, Stage
 from driftsonde.core.control.rollout import Rollout, RolloutStatus
 from driftsonde.core.control.traffic import InvalidSplit, Share, Traffic, validate_split
 from driftsonde.core.events import InvalidEvent, Variant
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
 from driftsonde.core.spec import Mode
 
+_REGISTRATION = TypeAdapter(Registration)
 _EVIDENCE_NUMBERS = ("value", "threshold", "lower", "upper")
 
 
@@ -38,6 +42,13 @@ def detail_from_json(text: str) -> Detail:
             parent_step=plain.get("parent_step", ""),
             target=plain.get("target", ""),
             attempts=plain.get("attempts", 0),
+            registration=_REGISTRATION.validate_python(plain["registration"])
+            if "registration" in plain
+            else None,
+            stage=Stage(plain["stage"]) if "stage" in plain else None,
+            role=plain.get("role", ""),
+            approves=plain.get("approves", False),
+            done=tuple(plain.get("done", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidEvent("detail", f"{type(error).__name__}: {error}") from error

@@ -1,6 +1,7 @@
 """The topic `models`: what is registered, as messages, as a catalogue, and how it gets there."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,12 +16,14 @@ from driftsonde.adapters.avro import Codec, RecordType, Undecodable
 from driftsonde.adapters.specs import (
     InvalidSpec,
     baseline_document,
+    fingerprint,
     parse_baseline,
     spec_from_json,
     spec_to_json,
 )
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.canonical import to_object
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.origin import Origin
 from driftsonde.core.spec import ModelSpec
@@ -84,6 +87,16 @@ def origin_record(model: str, version: str, origin: Origin) -> ModelRecord:
     return ModelRecord(f"{version_key(model, version)}/{RecordKind.ORIGIN}", RecordKind.ORIGIN, text)
 
 
+def version_of(key: str) -> tuple[str, str]:
+    """Model and version that a record is about; version "" for a model's spec.
+
+    >>> version_of("fraud/3/origin"), version_of("fraud")
+    (('fraud', '3'), ('fraud', ''))
+    """
+    model, _, version = key.partition("/")
+    return model, version.removesuffix(f"/{RecordKind.ORIGIN}")
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """What is registered. `errors` names each record that can't be used and why; the others are not held up by it."""
@@ -101,6 +114,26 @@ class Catalogue:
 
     def baseline(self, model: str, version: str) -> Baseline | None:
         return self.versions.get((model, version))
+
+    def registration(self, model: str, version: str, at_ms: int) -> Registration | None:
+        """What is registered, at that time, of a version, or of the model itself (""); None where nothing is."""
+        if not version:
+            spec = self.specs.get(model)
+            return None if spec is None else Registration(at_ms, spec=spec_to_json(spec))
+        if (model, version) not in self.versions:
+            return None
+        baseline, origin = self.versions[model, version], self.origins.get((model, version))
+        if baseline is None:
+            return Registration(at_ms, origin=origin)
+        scored = baseline.performance
+        return Registration(
+            at_ms,
+            baseline=fingerprint(baseline),
+            rows=baseline.rows,
+            lineage=baseline.lineage,
+            performance=scored if scored is not None and math.isfinite(scored.value) else None,
+            origin=origin,
+        )
 
     def versions_of(self, model: str) -> tuple[str, ...]:
         return tuple(sorted(version for name, version in self.versions if name == model))

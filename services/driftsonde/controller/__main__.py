@@ -151,6 +151,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
         now_ms=lambda: time.time_ns() // 1_000_000,
         sweep_interval_s=settings.controller.sweep_interval_s,
         register=partial(register_candidate, catalogue, journal),
+        registered=lambda: catalogue.registered,
     )
     backend = Backend(
         state=controller.current,

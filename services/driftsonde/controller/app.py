@@ -9,9 +9,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
 
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions
@@ -21,8 +22,19 @@ from driftsonde.controller.outbox import delivery_of, digest_of
 from driftsonde.controller.problems import Unavailable
 from driftsonde.controller.source import Part, SignalSource
 from driftsonde.core.control.decisions import Action, Decision
-from driftsonde.core.control.inputs import Begun, Found, Input, Outcome, Refused, Setting, Tick, Unknown
+from driftsonde.core.control.inputs import (
+    Begun,
+    Found,
+    Input,
+    Outcome,
+    Refused,
+    Registered,
+    Setting,
+    Tick,
+    Unknown,
+)
 from driftsonde.core.control.machine import step
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.routing import Route, is_held
 from driftsonde.core.control.state import Effect, State, effects
 from driftsonde.core.control.traffic import InvalidSplit, Traffic
@@ -31,6 +43,7 @@ from driftsonde.core.signals import Signal
 
 LEAD = "lead"
 MAX_REQUESTS = 100
+MAX_REGISTRATIONS = 100
 STANDING_BY = "another instance leads, or is about to: ask again, or ask that one"
 
 _log = logging.getLogger(__name__)
@@ -49,7 +62,7 @@ class Controller:
     """`current` and `submit` may be called from any thread; the other methods belong to the one writer.
 
     `record` returns once the broker has stored what it is given, and so does `register`, which is given a model, a
-    version, and where that comes from.
+    version, and where that comes from. `registered` gives all that is registered, by model and version.
     """
 
     setting: Setting
@@ -60,12 +73,15 @@ class Controller:
     now_ms: Callable[[], int]
     sweep_interval_s: float
     register: Callable[[str, str, Origin], None]
+    registered: Callable[[], Mapping[tuple[str, str], Registration]] = dict
     state: State = field(default_factory=State)
     leads: bool = False
     _inbox: "queue.SimpleQueue[Request]" = field(default_factory=queue.SimpleQueue)
     _in_flight: set[str] = field(default_factory=set)
     _full: set[str] = field(default_factory=set)
     _next_sweep_s: float = 0.0
+    _told: Mapping[tuple[str, str], Registration] | None = None
+    _untold: Iterator[tuple[tuple[str, str], Registration]] = field(default_factory=lambda: iter(()))
 
     def current(self) -> State:
         """The state, of whoever leads. Raises `Unavailable`."""
@@ -81,7 +97,7 @@ class Controller:
 
     def adopt(self, state: State) -> None:
         """Lead, from a rebuilt state on: do what was decided and, as far as the log tells, not yet done."""
-        self.state, self.leads = state, True
+        self.state, self.leads, self._told = state, True, None
         self._perform(state.pending())
 
     def stand_by(self) -> None:
@@ -105,6 +121,9 @@ class Controller:
         for signal in signals:
             state, taken = step(state, signal, self.now_ms(), self.setting)
             decisions += taken
+        for news in self._registrations():
+            state, taken = step(state, news, self.now_ms(), self.setting)
+            decisions += taken
         sweep = self._sweep_is_due()
         requests = [*self._requests(), *([Request(Tick())] if sweep else [])]
         for request in requests:
@@ -126,6 +145,14 @@ class Controller:
             self._full.clear()
             self._perform(self.state.pending())
             self._send_digests()
+
+    def _registrations(self) -> Iterator[Registered]:
+        """Of what is registered now, some that were not yet told to the state machine."""
+        registered = self.registered()
+        if registered is not self._told:
+            self._told, self._untold = registered, iter(registered.items())
+        for (model, version), registration in islice(self._untold, MAX_REGISTRATIONS):
+            yield Registered(model, version, registration)
 
     def _sweep_is_due(self) -> bool:
         if time.monotonic() < self._next_sweep_s:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 
@@ -12,8 +13,9 @@ from driftsonde.adapters.avro import Codec, RegistryUnavailable
 from driftsonde.adapters.kafka import CompactedReader, MissingTopic
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.specs import fingerprint
-from driftsonde.adapters.wire_models import Catalogue, problem_of, read_catalogue
+from driftsonde.adapters.wire_models import Catalogue, problem_of, read_catalogue, version_of
 from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.spec import Policy
 
 _INTERVAL_S = 0.5
@@ -24,10 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 class CatalogueFollower:
-    """`current` is the newest catalogue; it may be read from any thread."""
+    """`current` is the newest catalogue, `registered` the same by model and version, as the log has it; both may be read
+    from any thread."""
 
     def __init__(self, settings: KafkaSettings, codec: Codec) -> None:
         self.current = Catalogue(MappingProxyType({}), MappingProxyType({}), _EMPTY)
+        self.registered: Mapping[tuple[str, str], Registration] = MappingProxyType({})
         self._governance: dict[str, Governance] = {}
         self._reader = CompactedReader(settings, topics.MODELS, partial(problem_of, codec))
         self._codec = codec
@@ -60,13 +64,31 @@ class CatalogueFollower:
 
     def _refresh(self) -> None:
         before = dict(self._reader.problems)
-        if not self._reader.refresh() and self._reader.problems == before:
+        changed = self._reader.refresh()
+        if not changed and self._reader.problems == before:
             return
         catalogue = read_catalogue(self._reader.state, self._codec, self._reader.problems)
         for key, problem in catalogue.errors.items():
             _log.error("a registered record can't be used", extra={"key": key, "problem": problem})
         self._governance = {
-            name: Governance(spec.policy.actions, fingerprint(spec.policy), spec.owner, spec.policy.rollout)
+            name: Governance(
+                spec.policy.actions,
+                fingerprint(spec.policy),
+                spec.owner,
+                spec.policy.rollout,
+                spec.policy.promotion,
+            )
             for name, spec in catalogue.specs.items()
         }
         self.current = catalogue
+        self._register(changed, catalogue)
+
+    def _register(self, changed: Iterable[bytes], catalogue: Catalogue) -> None:
+        """A fingerprint takes its time, so only what changed is looked at."""
+        new: dict[tuple[str, str], Registration] = {}
+        for raw_key in sorted(changed):
+            model, version = version_of(raw_key.decode(errors="replace"))
+            found = catalogue.registration(model, version, self._reader.times_ms.get(raw_key, 0))
+            if found is not None:
+                new[model, version] = found
+        self.registered = MappingProxyType({**self.registered, **new})

@@ -30,15 +30,14 @@ class DriftRule:
 
     psi: the practical bar (effect size). alpha: the chance a column without drift passes the statistical bar in one
     window, after Bonferroni over the columns. min_rows: a smaller window is not judged.
-    alert_after, retrain_after, resolve_after: consecutive windows, drifting or clean. retrain_after 0: drift alone, without a
-    loss of performance, never asks for retraining.
+    alert_after, retrain_after, resolve_after: consecutive windows, drifting or clean.
     """
 
     psi: float = 0.2
     alpha: float = 0.01
     min_rows: int = 100
     alert_after: int = 1
-    retrain_after: int = 0
+    retrain_after: int = 3
     resolve_after: int = 3
 
 
@@ -54,9 +53,7 @@ class QualityRule:
 @dataclass(frozen=True, slots=True)
 class PerformanceRule:
     """Accuracy (for regression: RMSE, relative) is worse than the baseline's by more than `drop`, and the interval
-    at `confidence` says that it is not chance. It asks for retraining only of a stable version: one that has just
-    replaced another is held against that first, and a rollback is asked for where it is worse by more than `drop`.
-    retrain_after 0: never."""
+    at `confidence` says that it is not chance."""
 
     drop: float = 0.05
     confidence: float = 0.99
@@ -98,6 +95,47 @@ class RolloutRule:
     min_stage_ms: int = HOUR_MS
     max_stage_ms: int = 7 * 24 * HOUR_MS
     when_late: Late = Late.PAUSE
+
+
+# What a stage may ask to be known of a version.
+KNOWABLE = (
+    *(
+        "data",
+        "code_revision",
+        "owner",
+        "context",
+        "intended_use",
+        "approval",
+        "description",
+        "run",
+        "artifact",
+    ),
+    *("columns", "feature_views", "params", "metrics"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StageRule:
+    """What a version must have before it enters a stage; the defaults ask for nothing.
+
+    baseline: one of its own, not of its first rows served. known: what must be registered of it, of `KNOWABLE`. metrics:
+    bounds on what training told of it, or on what its baseline's rows scored (see `bounds`). approvals: roles; a different
+    person approves for each. checklist: what somebody must have said is done.
+    """
+
+    baseline: bool = False
+    known: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
+    checklist: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRule:
+    """A version's way from development to staging, and to production, where its rollout begins."""
+
+    staging: StageRule = field(default_factory=StageRule)
+    production: StageRule = field(default_factory=StageRule)
 
 
 class Period(StrEnum):
@@ -153,6 +191,7 @@ class Policy:
     budget: Budget = field(default_factory=Budget)
     actions: ActionPolicy = field(default_factory=ActionPolicy)
     rollout: RolloutRule = field(default_factory=RolloutRule)
+    promotion: PromotionRule = field(default_factory=PromotionRule)
 
 
 @dataclass(frozen=True, slots=True)

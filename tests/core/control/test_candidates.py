@@ -54,6 +54,7 @@ CANDIDATE = [
     (Kind.RETRAIN, Step.PERFORMED),
     (Kind.CANDIDATE, Step.DECIDED),
     (Kind.CANDIDATE, Step.STARTED),
+    (Kind.REGISTER, Step.DECIDED),
     (Kind.CANDIDATE, Step.PERFORMED),
 ]
 

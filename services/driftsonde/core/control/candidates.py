@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from driftsonde.core.control.decisions import CONTROLLER, Action, Decision, Detail, Kind, Step
-from driftsonde.core.control.inputs import Found, Refused, RolloutStart, Setting
+from driftsonde.core.control.inputs import Found, Refused, Registered, RolloutStart, Setting
 from driftsonde.core.control.making import next_step
 from driftsonde.core.control.quiet import maintenance_of
+from driftsonde.core.control.registered import Registration
+from driftsonde.core.control.registering import on_registered
 from driftsonde.core.control.rolling import on_rollout_start
 from driftsonde.core.control.state import State
 from driftsonde.core.signals import derive_id
@@ -47,7 +49,17 @@ def on_found(state: State, found: Found, now_ms: int, setting: Setting) -> list[
         return []
     reason = f"version {found.version} is the candidate: {found.origin.source}"
     step = next_step(source, Step.STARTED, CONTROLLER, reason, now_ms, setting)
-    return [replace(step, version=found.version, detail=replace(step.detail, run=found.version))]
+    registered = Registered(source.model, found.version, _registration(state, found, now_ms))
+    return [
+        replace(step, version=found.version, detail=replace(step.detail, run=found.version)),
+        *on_registered(state, registered, setting, now_ms),
+    ]
+
+
+def _registration(state: State, found: Found, now_ms: int) -> Registration:
+    """As it is in the topic now: the version's own record is written only if there is none."""
+    known = state.model(found.effect.decision.model).versions.get(found.version)
+    return replace(known.registration if known else Registration(now_ms), origin=found.origin)
 
 
 def sent_on_its_way(state: State, candidate: Decision, now_ms: int, setting: Setting) -> list[Decision]:

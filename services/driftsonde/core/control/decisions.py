@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from driftsonde.core.control.registered import Registration, Stage
 from driftsonde.core.control.rollout import Rollout
 from driftsonde.core.control.traffic import Traffic
 from driftsonde.core.signals import Signal
@@ -33,6 +34,9 @@ class Kind(StrEnum):
     ESCALATE = "escalate"
     ACTUATE = "actuate"
     CANDIDATE = "candidate"
+    REGISTER = "register"
+    REVIEW = "review"
+    STAGE = "stage"
     NOTIFY = "notify"
 
 
@@ -100,6 +104,8 @@ class Detail:
     candidate, its version. parent: of an approval, the proposal; of a candidate, its retraining, which was decided on at
     from_ms. target: of an actuation, the serving system.
     Of the end of an incident whose version has left, parent is the decision that set the split.
+    registration: what is registered. stage: of a promotion, where to; of a review, for which. role, approves, done: of a
+    review, the role of who says it, whether they approve, and which items of the checklist are done.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
     """
 
@@ -120,6 +126,11 @@ class Detail:
     parent_step: str = ""
     target: str = ""
     attempts: int = 0
+    registration: Registration | None = None
+    stage: Stage | None = None
+    role: str = ""
+    approves: bool = False
+    done: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

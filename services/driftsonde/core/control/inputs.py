@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from driftsonde.core.control.decisions import Severity
 from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.routing import SEVERITIES, Route
 from driftsonde.core.control.state import Effect
 from driftsonde.core.control.traffic import Share
@@ -185,6 +186,38 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """What is registered of a model (version "") or of a version now."""
+
+    model: str
+    version: str
+    registration: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A person wants a version in its next stage."""
+
+    model: str
+    version: str
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a person says of a version before its next stage: that they approve, in their role; what is done."""
+
+    model: str
+    version: str
+    actor: str
+    role: str
+    approves: bool = False
+    done: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -202,5 +235,7 @@ Wish = (
     | SplitChange
     | RolloutStart
     | RolloutChange
+    | Promotion
+    | Verdict
 )
-Input = Signal | Wish | Refusal | Outcome | Begun | Found | Tick
+Input = Signal | Wish | Refusal | Outcome | Begun | Found | Registered | Tick

@@ -21,7 +21,9 @@ from driftsonde.core.control.inputs import (
     Maintenance,
     MaintenanceEnd,
     Outcome,
+    Promotion,
     Refusal,
+    Registered,
     Rejection,
     Resolution,
     RolloutChange,
@@ -30,12 +32,15 @@ from driftsonde.core.control.inputs import (
     Snooze,
     SplitChange,
     Tick,
+    Verdict,
 )
 from driftsonde.core.control.leaving import farewells, why_gone
 from driftsonde.core.control.making import about, expired, id_of_decision, next_step, obstacle_to, with_action
 from driftsonde.core.control.people import on_answer, on_split_change
 from driftsonde.core.control.policy import Brakes, rule
+from driftsonde.core.control.promotion import on_promotion, on_verdict
 from driftsonde.core.control.quiet import awakened, hushed, maintenance_of, why_quiet
+from driftsonde.core.control.registering import on_registered
 from driftsonde.core.control.rolling import late_stages, on_promote, on_rollout_change, on_rollout_start
 from driftsonde.core.control.state import ModelState, State, enter
 from driftsonde.core.control.switches import on_automation, on_maintenance, on_maintenance_end, on_refusal
@@ -78,6 +83,12 @@ def _decide(state: State, event: Input, now_ms: int, setting: Setting) -> list[D
             return on_rollout_start(state.model(event.model), event, now_ms, setting)
         case RolloutChange():
             return on_rollout_change(state.model(event.model), event, now_ms, setting)
+        case Promotion():
+            return on_promotion(state.model(event.model), event, now_ms, setting)
+        case Verdict():
+            return on_verdict(state.model(event.model), event, now_ms, setting)
+        case Registered():
+            return on_registered(state, event, setting, now_ms)
         case Refusal():
             return on_refusal(state, event, now_ms)
         case SplitChange():

@@ -7,7 +7,7 @@ from driftsonde.core.control.decisions import Step
 from driftsonde.core.control.traffic import Traffic, share_of
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Signal
-from driftsonde.core.spec import HOUR_MS, ActionPolicy, Mode, RolloutRule
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, Mode, PromotionRule, RolloutRule
 
 WEEK_MS = 7 * 24 * HOUR_MS
 
@@ -20,6 +20,7 @@ class Governance:
     fingerprint: str
     owner: str = ""
     rollout: RolloutRule = field(default_factory=RolloutRule)
+    promotion: PromotionRule = field(default_factory=PromotionRule)
 
 
 @dataclass(frozen=True, slots=True)

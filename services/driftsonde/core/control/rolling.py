@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from driftsonde.core.control.criteria import lacking
 from driftsonde.core.control.decisions import CONTROLLER, Decision, Detail, Kind, Step
 from driftsonde.core.control.gate import gate
 from driftsonde.core.control.inputs import (
@@ -65,6 +66,9 @@ def on_rollout_start(model: ModelState, start: RolloutStart, now_ms: int, settin
         raise Refused(obstacle)
     assert model.traffic is not None, "an obstacle otherwise"
     governance = setting.governance(model.model)
+    missing = lacking(model, start.version, governance.promotion, governance.owner)
+    if missing:
+        raise Refused(f"version {start.version} may not go to production; missing: {'; '.join(missing)}")
     rollout = begun(
         numbered_id(Kind.ROLLOUT, model), model.traffic, start.version, governance.rollout, now_ms
     )

@@ -43,8 +43,8 @@ class Scorecard:
     """Of the period [since, now).
 
     detect: from the start of what was wrong (event time) to the incident. acknowledge, resolve: from its opening; people
-    alone acknowledge. answer: from a proposal to a person's answer. deploy: from the first decision that names a version
-    to the one that made it champion; when a version was registered is not kept. false_alarms: of `incidents`, those that
+    alone acknowledge. answer: from a proposal to a person's answer. deploy: from the registration of a version to
+    the decision that made it champion; of one that is not known to be registered, from the first decision that names it. false_alarms: of `incidents`, those that
     a person called so. near_misses: versions taken back before they were champion. retrainings, by their last step.
     within_sla: the share of registered models all of whose incidents kept the promise. lineage: the share of registered
     versions whose data is named. Shares are None where there is nothing registered.
@@ -139,7 +139,7 @@ def _is_near_miss(last: Decision) -> bool:
 
 def _deployments(model: ModelState, since_ms: int) -> Iterable[int]:
     """How long each version took that became champion in the period, after another one was."""
-    named: dict[str, int] = {}
+    named = {version: known.first_ms for version, known in model.versions.items()}
     champion = ""
     for record in model.records.values():
         for step in record.steps:
@@ -150,5 +150,5 @@ def _deployments(model: ModelState, since_ms: int) -> Iterable[int]:
                 named.setdefault(share.version, step.timestamp_ms)
             now = next(share.version for share in traffic.split if share.variant is Variant.CHAMPION)
             if champion and now != champion and step.timestamp_ms >= since_ms:
-                yield step.timestamp_ms - named[now]
+                yield max(0, step.timestamp_ms - named[now])
             champion = now

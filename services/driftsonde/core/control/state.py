@@ -11,8 +11,10 @@ from typing import TypeVar
 from driftsonde.core.control.chain import Head, moved, sealed
 from driftsonde.core.control.decisions import ALL_MODELS, Action, Decision, Kind, Step, Switch
 from driftsonde.core.control.incidents import Incident, Status, changed
+from driftsonde.core.control.registered import VersionState
 from driftsonde.core.control.rollout import Rollout
 from driftsonde.core.control.traffic import Traffic
+from driftsonde.core.control.versions import with_version
 from driftsonde.core.signals import derive_id
 
 # Per model: beyond these, the oldest finished decisions and resolved incidents are forgotten (the topic keeps them).
@@ -69,7 +71,8 @@ class ModelState:
     pending: effects by id, oldest first. retrainings: the event time of the latest retrainings that were set going,
     by decision id. event_ms: the newest event time that a signal spoke of. forgotten_ms: signals of windows up to
     here may have been forgotten. rollout: the latest one, under way or over. maintenance: what is announced and not over, by decision id. stopped: who stopped the
-    automation, and why; "" = it runs. head: the newest link of the audit log.
+    automation, and why; "" = it runs. head: the newest link of the audit log. versions: what is registered, by version;
+    "" is the model itself.
     """
 
     model: str
@@ -84,6 +87,7 @@ class ModelState:
     maintenance: Mapping[str, Decision] = field(default_factory=_empty)
     stopped: str = ""
     head: Head = field(default_factory=Head)
+    versions: Mapping[str, VersionState] = field(default_factory=_empty)
 
     def proposals(self) -> tuple[Decision, ...]:
         """What waits for a person, oldest first."""
@@ -173,6 +177,8 @@ def _after(model: ModelState, decision: Decision) -> ModelState:
     records = {**model.records, decision.id: Record(steps, () if record is None else record.deliveries)}
     after = replace(model, records=MappingProxyType(records), pending=_pending(model.pending, decision))
     after = _with_switches(_with_incident(after, decision), decision)
+    versions = with_version(after.versions, decision, after.traffic)
+    after = after if versions is after.versions else replace(after, versions=versions)
     return _forget(_with_retraining(_with_event(after, decision), decision))
 
 
