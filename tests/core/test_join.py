@@ -115,3 +115,69 @@ def test_what_leaves_is_handed_over_once() -> None:
         index.add(offset, entries(CHAMPION, f"{offset}"))
     assert [left.ids for left in index.take_evicted()] == [("0",), ("1",)]
     assert index.take_evicted() == []
+
+
+@given(st.data())
+def test_many_are_found_as_each_is(data: st.DataObject) -> None:
+    index = PredictionIndex(data.draw(st.integers(1, 12)))
+    names = st.sampled_from("abcdef")
+    arrived_ms = 0
+    for offset in range(data.draw(st.integers(0, 8))):
+        arrived_ms += data.draw(st.integers(0, 2))
+        ids = data.draw(st.lists(names, min_size=1, max_size=4))
+        index.add(
+            offset, entries(data.draw(st.sampled_from([CHAMPION, SHADOW])), *ids, arrived_ms=arrived_ms)
+        )
+    asked, below_ms = data.draw(st.lists(names, max_size=6)), data.draw(st.integers(0, 12))
+    found = index.find_many("m", asked, below_ms)
+    assert found.keys() == set(asked)
+    for prediction_id, places in found.items():
+        one_by_one = [p for p in index.find("m", prediction_id) if p[0].arrived_ms < below_ms]
+        assert {(id(e), row) for e, row in places} == {(id(e), row) for e, row in one_by_one}
+        assert len(places) == len(one_by_one)
+    assert index.find_many("other", asked, below_ms) == {prediction_id: [] for prediction_id in asked}
+
+
+@given(st.data())
+def test_labels_are_written_one_after_the_other(data: st.DataObject) -> None:
+    held = [
+        entries(CHAMPION, "a", "b", "c"),
+        entries(CHAMPION, "d", slice_labels=("",)),
+        entries(SHADOW, "a", "b"),
+        entries(CHAMPION, "e", "f", predicted=np.nan),
+    ]
+    places = st.sampled_from([(held_, row) for held_ in held for row in range(len(held_.ids))])
+    known: dict[tuple[int, int], tuple[float, int]] = {}
+    for _ in range(3):
+        pairs = data.draw(
+            st.lists(st.tuples(places, st.sampled_from([0.0, 1.0]), st.integers(1, 4)), max_size=9)
+        )
+        changes: dict[tuple[Stream, tuple[str, ...]], list[tuple[int, float, int, int]]] = {}
+        for (held_, row), label, time_ms in pairs:
+            old = known.get((id(held_), row))
+            if np.isnan(held_.predictions[row]) or (old and (time_ms < old[1] or (label, time_ms) == old)):
+                continue
+            part = changes.setdefault((held_.stream, held_.slice_labels), [])
+            part.extend([(row, *old, -1)] if old else [])
+            part.append((row, label, time_ms, 1))
+            known[id(held_), row] = label, time_ms
+        joined = apply_labels([(*place, label, time_ms) for place, label, time_ms in pairs])
+        assert {
+            (each.stream, each.slice_labels): list(
+                zip(
+                    each.timestamps_ms.tolist(),
+                    each.labels.tolist(),
+                    each.label_times_ms.tolist(),
+                    each.signs.tolist(),
+                    strict=True,
+                )
+            )
+            for each in joined
+        } == changes
+        assert all(each.slices.shape == (1, len(each.signs)) for each in joined)
+    for held_ in held:
+        for row, (label, time_ms) in enumerate(
+            zip(held_.labels.tolist(), held_.label_times_ms.tolist(), strict=True)
+        ):
+            expected = known.get((id(held_), row), (None, NO_LABEL_TIME_MS))
+            assert (None if np.isnan(label) else label, time_ms) == expected

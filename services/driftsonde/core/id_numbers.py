@@ -7,6 +7,11 @@ all of its numbers are forgotten.
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+
+import numpy as np
+
+from driftsonde.core.events import Ints
 
 
 @dataclass(slots=True)
@@ -49,4 +54,15 @@ class IdNumbers:
                 number = numbers.get(identifier, -1)
                 if number >= self._below:
                     found.setdefault(stream, number)
+        return list(found.values())
+
+    def find_many(self, model: str, ids: Sequence[str]) -> list[Ints]:
+        """For each stream of the model the number of every id, int64[ids], -1 where it has none."""
+        found: dict[Hashable, Ints] = {}
+        for generation in self._generations:
+            for stream, numbers in generation.numbers.get(model, {}).items():
+                here = np.fromiter(map(numbers.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
+                here[here < self._below] = -1
+                earlier = found.get(stream)
+                found[stream] = here if earlier is None else np.where(earlier >= 0, earlier, here)
         return list(found.values())

@@ -9,8 +9,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.events import Codes, Floats, Ints, Variant
@@ -53,8 +55,8 @@ class Entries:
 # One prediction: its entries, and its row in them.
 Place = tuple[Entries, int]
 
-# What a label changed: a prediction, the label, its time, and +1 to put the outcome in or -1 to take it out.
-_Change = tuple[Entries, int, float, int, int]
+# What a label changed: which pair's prediction, the label, its time, +1 to put the outcome in or -1 to take it out.
+_Change = tuple[int, float, int, int]
 
 
 # Ids stay until all of their generation have left: in so many generations a quarter more than are held, at most.
@@ -106,6 +108,18 @@ class PredictionIndex:
         """The prediction in each stream of the model."""
         return [self._place(number) for number in self._numbers.find(model, prediction_id)]
 
+    def find_many(self, model: str, ids: Sequence[str], below_ms: int) -> dict[str, list[Place]]:
+        """Each prediction in each stream of the model, of those that came when event time was below `below_ms`."""
+        places: dict[str, list[Place]] = {prediction_id: [] for prediction_id in ids}
+        distinct = list(places)
+        later = bisect_left(self._messages, below_ms, key=_arrived)
+        below = self._messages[later].first if later < len(self._messages) else self._next_number
+        for numbers in self._numbers.find_many(model, distinct):
+            rows = np.flatnonzero((numbers >= 0) & (numbers < below))
+            for row, place in zip(rows.tolist(), self._places(numbers[rows].tolist()), strict=True):
+                places[distinct[row]].append(place)
+        return places
+
     def arrived_in(self, from_ms: int, below_ms: int) -> Iterator[Entries]:
         """What is held and came when event time was in [from_ms, below_ms), in the order of the log."""
         for number in range(bisect_left(self._messages, from_ms, key=_arrived), len(self._messages)):
@@ -122,6 +136,16 @@ class PredictionIndex:
     def _place(self, number: int) -> Place:
         held = self._messages[bisect_right(self._messages, number, key=_first) - 1]
         return held.entries, number - held.first
+
+    def _places(self, numbers: Sequence[int]) -> Iterator[Place]:
+        """As `_place`; quick where those that follow each other are of one message."""
+        first, after, entries = 0, 0, None
+        for number in numbers:
+            if entries is None or not first <= number < after:
+                entries, row = self._place(number)
+                first = number - row
+                after = first + len(entries.ids)
+            yield entries, number - first
 
     def _evict(self) -> None:
         held = self._messages.popleft()
@@ -150,50 +174,86 @@ class Joined:
     signs: Ints
 
 
-def apply_labels(
-    found: Sequence[tuple[Entries, int, float, int]],
-) -> list[Joined]:
+def apply_labels(found: Sequence[tuple[Entries, int, float, int]]) -> list[Joined]:
     """Write labels into their entries and return what changed, by stream and slicing in the order of first appearance.
 
     `found`: (entries, row, label, label time). The newest label by time wins, the later one in the log on a tie; an
     older one, or the same one again, changes nothing.
     """
-    changes: dict[Stream, list[_Change]] = {}
-    for entries, row, label, time_ms in found:
-        old_time = int(entries.label_times_ms[row])
-        if time_ms < old_time or np.isnan(entries.predictions[row]):
+    pairs = _Pairs.of(found)
+    predictions, labels, times = (
+        pairs.gather(attribute).tolist() for attribute in ("predictions", "labels", "label_times_ms")
+    )
+    newest: dict[tuple[int, int], tuple[float, int]] = {}
+    lists: dict[int, list[_Change]] = {}
+    changes: dict[Stream, dict[tuple[str, ...], list[_Change]]] = {}
+    for pair, (entries, row, label, time_ms) in enumerate(found):
+        place = id(entries), row
+        old, old_time = newest.get(place) or (labels[pair], times[pair])
+        if time_ms < old_time or predictions[pair] != predictions[pair]:
             continue
-        old = float(entries.labels[row])
         if time_ms == old_time and old == label:
             continue
-        rows = changes.setdefault(entries.stream, [])
+        changed = lists.get(place[0])
+        if changed is None:
+            slicings = changes.setdefault(entries.stream, {})
+            changed = lists[place[0]] = slicings.setdefault(entries.slice_labels, [])
         if old_time != NO_LABEL_TIME_MS:
-            rows.append((entries, row, old, old_time, -1))
-        rows.append((entries, row, label, time_ms, +1))
+            changed.append((pair, old, old_time, -1))
+        changed.append((pair, label, time_ms, +1))
+        newest[place] = label, time_ms
         entries.labels[row] = label
         entries.label_times_ms[row] = time_ms
-    return [_joined(stream, part) for stream, rows in changes.items() for part in _sliced_alike(rows)]
+    return [
+        _joined(pairs, stream, slice_labels, rows)
+        for stream, slicings in changes.items()
+        for slice_labels, rows in slicings.items()
+    ]
 
 
-def _sliced_alike(rows: list[_Change]) -> list[list[_Change]]:
-    """The changes by how their predictions are sliced, in the order of first appearance; as a rule all are alike."""
-    if len(set({id(entries): entries.slice_labels for entries, *_ in rows}.values())) == 1:
-        return [rows]
-    parts: dict[tuple[str, ...], list[_Change]] = {}
-    for change in rows:
-        parts.setdefault(change[0].slice_labels, []).append(change)
-    return list(parts.values())
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Rows of several entries. `parts`: each entries, with the places of its pairs; `rows`: of each pair, int64[pairs]."""
+
+    parts: Sequence[tuple[Entries, Ints]]
+    rows: Ints
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[Entries, int, float, int]]) -> "_Pairs":
+        places: dict[int, list[int]] = {}
+        for pair, (entries, *_) in enumerate(found):
+            places.setdefault(id(entries), []).append(pair)
+        parts = [(found[pairs[0]][0], np.array(pairs)) for pairs in places.values()]
+        return cls(parts, np.array([row for _, row, _, _ in found], dtype=np.int64))
+
+    def gather(self, attribute: str) -> npt.NDArray[Any]:
+        """A column of the entries for every pair."""
+        of_pairs = np.zeros(len(self.rows), dtype=np.int64 if attribute.endswith("_ms") else np.float64)
+        for entries, pairs in self.parts:
+            of_pairs[pairs] = getattr(entries, attribute)[self.rows[pairs]]
+        return of_pairs
+
+    def gather_slices(self, slice_labels: tuple[str, ...]) -> Codes:
+        """The slices of the pairs that are sliced so, int32[sliced columns, pairs]."""
+        alike = [part for part in self.parts if part[0].slice_labels == slice_labels]
+        of_pairs = np.zeros((len(alike[0][0].slices), len(self.rows)), dtype=np.int32)
+        for entries, pairs in alike:
+            of_pairs[:, pairs] = entries.slices[:, self.rows[pairs]]
+        return of_pairs
 
 
-def _joined(stream: Stream, rows: Sequence[_Change]) -> Joined:
+def _joined(
+    pairs: _Pairs, stream: Stream, slice_labels: tuple[str, ...], changes: Sequence[_Change]
+) -> Joined:
+    changed = np.array([pair for pair, *_ in changes])
     return Joined(
         stream=stream,
-        timestamps_ms=np.array([entries.timestamps_ms[row] for entries, row, *_ in rows], dtype=np.int64),
-        predictions=np.array([entries.predictions[row] for entries, row, *_ in rows]),
-        scores=np.array([entries.scores[row] for entries, row, *_ in rows]),
-        slices=np.stack([entries.slices[:, row] for entries, row, *_ in rows], axis=1),
-        slice_labels=rows[0][0].slice_labels,
-        labels=np.array([label for _, _, label, _, _ in rows]),
-        label_times_ms=np.array([time for _, _, _, time, _ in rows], dtype=np.int64),
-        signs=np.array([sign for *_, sign in rows], dtype=np.int64),
+        timestamps_ms=pairs.gather("timestamps_ms")[changed],
+        predictions=pairs.gather("predictions")[changed],
+        scores=pairs.gather("scores")[changed],
+        slices=pairs.gather_slices(slice_labels)[:, changed],
+        slice_labels=slice_labels,
+        labels=np.array([label for _, label, _, _ in changes]),
+        label_times_ms=np.array([time for _, _, time, _ in changes], dtype=np.int64),
+        signs=np.array([sign for *_, sign in changes], dtype=np.int64),
     )

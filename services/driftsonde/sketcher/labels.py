@@ -155,8 +155,7 @@ class WaitingLabels:
             case Kept(model, ids):
                 asked = ids
             case LabelBatch(model=model, ids=ids):
-                gate_ms, find = waiting.gate_ms, self.index.find
-                hot = {i: [place for place in find(model, i) if place[0].arrived_ms < gate_ms] for i in ids}
+                hot = self.index.find_many(model, ids, waiting.gate_ms)
                 self._noted[waiting.offset] = (model, hot)
                 asked = self._not_known_in_full(model, hot)
         if not asked:
@@ -248,7 +247,8 @@ class WaitingLabels:
             labels.ids, values.tolist(), times.tolist(), expiries.tolist(), strict=True
         ):
             places = hot[prediction_id]
-            if known := stored.get(prediction_id):
+            known = stored.get(prediction_id)
+            if known:
                 self.tally.matched_in_store += 1
                 streams = {entries.stream for entries, _ in known}
                 places = [*known, *(place for place in places if place[0].stream not in streams)]
@@ -257,8 +257,9 @@ class WaitingLabels:
                 self.tally.matched_in_memory += 1
             else:
                 self._keep(UnmatchedLabel(labels.model, prediction_id, value, time_ms, expires_ms))
-            if value == value:  # it is not missing
-                pairs.extend((e, row, value, time_ms) for e, row in places if in_time(e, expires_ms))
+            for entries, row in places if value == value else ():  # it is not missing
+                if in_time(entries, expires_ms):
+                    pairs.append((entries, row, value, time_ms))
         return pairs
 
     def _keep(self, label: UnmatchedLabel) -> None:
