@@ -1,4 +1,5 @@
-"""Prediction traffic that is the same in every run: a binary model in two versions and three segments, with scores."""
+"""Prediction traffic that is the same in every run: a binary model in two versions and three segment columns, with
+scores."""
 
 import os
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ WINDOW_MS = 60_000
 START_MS = 1_767_225_600_000  # 2026-01-01, when a window begins
 VERSIONS = (("1", Variant.CHAMPION), ("2", Variant.CANARY))
 COUNTRIES = ("CH", "DE", "FR")
+SEGMENTS = {"country": COUNTRIES, "device": ("desktop", "phone", "tablet"), "channel": ("app", "web")}
 CATEGORIES = tuple(f"value-{number:02}" for number in range(30))
 
 _REFERENCE_ROWS = 5_000
@@ -74,7 +76,7 @@ class Workload:
             lateness_ms=5_000,
             label_wait_ms=WINDOW_MS,
             classes=("0", "1"),
-            segments=("country",),
+            segments=tuple(SEGMENTS),
         )
 
     def baseline(self, version: str, number: int = 0) -> Baseline:
@@ -128,7 +130,10 @@ class Workload:
             ),
             CategoricalColumn("prediction", Role.PREDICTION, (score > 0.5).astype(np.int32), ("0", "1")),
             NumericColumn("score", Role.SCORE, score),
-            CategoricalColumn("country", Role.SEGMENT, _codes(rng, rows, len(COUNTRIES)), COUNTRIES),
+            *(
+                CategoricalColumn(name, Role.SEGMENT, _codes(rng, rows, len(values)), values)
+                for name, values in SEGMENTS.items()
+            ),
         )
 
 

@@ -38,7 +38,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
         "rows/s",
         rows=workload.total_rows,
         columns=workload.columns,
-        note="read, decoded, folded in two versions and three segments, published",
+        note="read, decoded, folded in two versions and three segment columns, published",
     )
     _in_process(recorder)
     best = math.nan
