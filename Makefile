@@ -39,6 +39,10 @@ quick: $(INSTALLED) ## the tests without input or output: seconds
 faults: $(INSTALLED) ## kill, cut, slow down, poison: the fault tests with their long forms, on Apache Kafka
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
+.PHONY: handled
+handled: $(INSTALLED) ## from drift to the new champion or back, with Apache Kafka, Prefect and MLflow as they are
+	$(BIN)/python -m pytest tests/handled $(ARGS)
+
 # The day of a run is told, not read: results say when they were taken.
 BENCH := PYTHONPATH=tests $(BIN)/python -m bench
 DATE ?= $(shell date -u +%F)
@@ -66,6 +70,10 @@ bench-detection: $(INSTALLED) ## how soon changes are found, at which cost of fa
 .PHONY: docs
 docs: $(INSTALLED) ## write docs/reference out of the code
 	$(BIN)/python docs/reference.py
+
+.PHONY: screenshots
+screenshots: $(INSTALLED) ## take the pictures of docs/console.md anew; needs Chromium
+	PYTHONPATH=tests $(BIN)/python tests/screenshots.py docs/images
 
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types, layering

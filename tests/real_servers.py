@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ports import free_port
+
 PREFECT = ("prefect-3.7.2", "prefect==3.7.2", "fastapi<0.130")
 MLFLOW = ("mlflow-3.17.2", "mlflow==3.17.2")
 
@@ -61,3 +63,51 @@ def wait_for(url: str, log: Path, timeout_s: float = 240.0) -> None:
                 return
         time.sleep(0.2)
     pytest.fail(f"{url} does not answer:\n{log.read_text(errors='replace')[-2_000:]}")
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """MLflow on SQLite, in a new folder's files; gives its address."""
+    tools, port = programs(*MLFLOW), free_port()
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    command: list[str | Path] = [
+        *(tools / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
+        *("--artifacts-destination", folder / "artifacts"),
+    ]
+    url, log = f"http://127.0.0.1:{port}", folder / "mlflow.log"
+    with running(command, quiet, log):
+        wait_for(f"{url}/health", log)
+        yield url
+
+
+@contextmanager
+def prefect_server(folder: Path, flows: str, deployment: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Prefect on SQLite, and a process that runs `flows`, a program that serves this deployment ("flow/name"); gives the
+    address of the API."""
+    tools, port = programs(*PREFECT), free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    quiet = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+    }
+    command: list[str | Path] = [
+        *(tools / "prefect", "server", "start", "--no-services"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+    ]
+    script, log, serve_log = folder / "flow.py", folder / "server.log", folder / "serve.log"
+    script.write_text(flows)
+    with running(command, quiet, log):
+        wait_for(f"{url}/health", log)
+        serve: list[str | Path] = [tools / "python", script]
+        with running(serve, {**quiet, **environ, "PREFECT_API_URL": url}, serve_log):
+            wait_for(f"{url}/deployments/name/{deployment}", serve_log)
+            yield url

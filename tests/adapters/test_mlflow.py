@@ -25,8 +25,7 @@ from driftsonde.core.events import Variant
 from driftsonde.core.origin import Origin
 from fake_api import FakeApi
 from mlflow_api import MLMODEL, MlflowApi
-from ports import free_port
-from real_servers import MLFLOW, programs, running, wait_for
+from real_servers import MLFLOW, mlflow_server, programs
 from talks import hold
 
 CANARY_2 = (Share("1", Variant.CHAMPION, 0.9), Share("2", Variant.CANARY, 0.1))
@@ -85,27 +84,12 @@ class RealMlflow:
 @pytest.fixture(scope="module")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealMlflow]:
     """The server on SQLite, with two versions of a model that its own client trained and registered."""
-    folder, tools, port = tmp_path_factory.mktemp("mlflow"), programs(*MLFLOW), free_port()
-    url = f"http://127.0.0.1:{port}"
-    quiet = {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    server: list[str | Path] = [
-        *(tools / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *(
-            "--backend-store-uri",
-            f"sqlite:///{folder}/mlflow.db",
-            "--artifacts-destination",
-            folder / "artifacts",
-        ),
-    ]
+    folder = tmp_path_factory.mktemp("mlflow")
     script = folder / "train.py"
     script.write_text(TRAIN)
-    with running(server, quiet, folder / "server.log"):
-        wait_for(f"{url}/health", folder / "server.log")
-        subprocess.run([tools / "python", script, url], check=True, capture_output=True, cwd=folder)
+    with mlflow_server(folder) as url:
+        train: list[str | Path] = [programs(*MLFLOW) / "python", script, url]
+        subprocess.run(train, check=True, capture_output=True, cwd=folder)
         yield RealMlflow(url)
 
 

@@ -12,8 +12,7 @@ import pytest
 from driftsonde.adapters.prefect import Prefect
 from driftsonde.adapters.training import TrainingOrder
 from fake_api import Answer, Call, FakeApi
-from ports import free_port
-from real_servers import PREFECT, programs, running, wait_for
+from real_servers import prefect_server
 from talks import hold
 
 pytestmark = pytest.mark.io
@@ -30,8 +29,7 @@ ORDER = TrainingOrder(
 )
 DEPLOYMENT = "11111111-2222-3333-4444-555555555555"
 FLOW = """
-import json, sys
-from pathlib import Path
+import json, os
 from prefect import flow
 
 @flow(name="retrain")
@@ -39,7 +37,7 @@ def retrain(decision: str, model: str, version: str, incident: str, reason: str,
             window_start: str, window_end: str):
     if model == "broken":
         raise ValueError("no data")
-    with (Path(sys.argv[1]) / "runs.jsonl").open("a") as file:
+    with open(os.environ["RUNS"], "a") as file:
         file.write(json.dumps({"decision": decision, "model": model, "columns": columns}) + "\\n")
 
 if __name__ == "__main__":
@@ -59,29 +57,10 @@ class RealPrefect:
 
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPrefect]:
-    """The server on SQLite, and a process that serves the flow."""
-    folder, tools, port = tmp_path_factory.mktemp("prefect"), programs(*PREFECT), free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    environ = {
-        "PREFECT_HOME": str(folder),
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-    }
-    server: list[str | Path] = [
-        *(tools / "prefect", "server", "start", "--no-services"),
-        *("--host", "127.0.0.1", "--port", str(port)),
-    ]
-    script = folder / "flow.py"
-    script.write_text(FLOW)
-    with running(server, environ, folder / "server.log"):
-        wait_for(f"{url}/health", folder / "server.log")
-        serve: list[str | Path] = [tools / "python", script, folder]
-        with running(serve, environ | {"PREFECT_API_URL": url}, folder / "serve.log"):
-            wait_for(f"{url}/deployments/name/retrain/fraud", folder / "serve.log")
-            yield RealPrefect(url, folder)
+    """The server, and a process that serves the flow."""
+    folder = tmp_path_factory.mktemp("prefect")
+    with prefect_server(folder, FLOW, "retrain/fraud", {"RUNS": str(folder / "runs.jsonl")}) as url:
+        yield RealPrefect(url, folder)
 
 
 @pytest.mark.slow
