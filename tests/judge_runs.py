@@ -134,7 +134,7 @@ class FakeWorker:
         """Carry a round out; crashes after so many of its steps."""
         out = self.pipeline.settle()
         if steps > 0:
-            self.storage.write_reports([*out.reports, *out.volumes], [*out.as_judged, *out.volumes])
+            self.storage.write_reports([*out.reports, *out.told_once], [*out.as_judged, *out.told_once])
         if steps > 1:
             self.storage.write_signals(out.signals)
         if steps > 2:

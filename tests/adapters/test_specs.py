@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from driftsonde.adapters.river_detectors import DETECTORS as RIVER
 from driftsonde.adapters.specs import (
     InvalidSpec,
     baseline_from_json,
@@ -29,6 +30,7 @@ from driftsonde.core.baseline import (
 )
 from driftsonde.core.events import Role
 from driftsonde.core.spec import (
+    DETECTORS,
     ActionPolicy,
     DriftRule,
     Mode,
@@ -280,3 +282,12 @@ def test_refuses_error_sums_of_other_sizes() -> None:
     document["calibration"]["fourth"] = [1.0]
     with pytest.raises(InvalidSpec, match="one entry for each bin"):
         baseline_from_json(json.dumps(document))
+
+
+def test_detectors_are_named_once_each_and_retraining_by_drift_may_be_asked_for() -> None:
+    policy = policy_from_toml('[drift]\nretrain_after = 3\n[performance]\ndetectors = ["adwin", "ddm"]')
+    assert (policy.drift.retrain_after, policy.performance.detectors) == (3, ("adwin", "ddm"))
+    assert set(DETECTORS) == set(RIVER)
+    for wrong in ('["adwim"]', '["adwin", "adwin"]'):
+        with pytest.raises(InvalidSpec, match=r"performance\.detectors: expected some of adwin"):
+            policy_from_toml(f"[performance]\ndetectors = {wrong}")

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from driftsonde.adapters.detector_names import installed_detectors
 from driftsonde.core.chunks import ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import PredictionBatch, Variant
 from driftsonde.core.inputs import sketch_rows
 from driftsonde.core.judging import ModelState
 from driftsonde.core.plan import Plan
-from driftsonde.core.signals import SignalKind
+from driftsonde.core.signals import Rule, SignalKind
 from driftsonde.core.sketch import Sketch
-from driftsonde.core.spec import CanaryRule, ModelSpec, Policy, Task
+from driftsonde.core.spec import CanaryRule, ModelSpec, PerformanceRule, Policy, Task
 from driftsonde.core.strata import one_stratum
 from driftsonde.core.verdict import Metric
 from driftsonde.core.window import WindowKey, split_key
@@ -265,10 +266,27 @@ def test_the_rows_of_champion_and_canary_are_told_as_one_volume_with_the_champio
         desk.put(rows=10, window=window, variant=Variant.CANARY, version="2", chunk=1)
         desk.put(rows=40, window=window, variant=Variant.SHADOW, version="3", chunk=2)
     first = desk.settle(predictions_ms=2 * MINUTE_MS + 1_000)
-    assert [(report.key.version, value(report, "freshness_s")) for report in first.volumes] == [("1", 0.0)]
+    assert [(report.key.version, value(report, "freshness_s")) for report in first.told_once] == [("1", 0.0)]
     out = desk.settle()
-    last = out.volumes[-1]
+    last = out.told_once[-1]
     assert (last.key.variant, last.revision, value(last, "volume_ratio")) == (Variant.CHAMPION, 0, 1.0)
     assert {metric.n for metric in last.metrics} == {40}
     desk.put(rows=3, window=5, late=True, chunk=3)
-    assert desk.settle().volumes == []
+    assert desk.settle().told_once == []
+
+
+def test_detectors_that_the_spec_names_are_told_with_the_window_and_alert_nobody() -> None:
+    policy = replace(SPEC.policy, performance=PerformanceRule(drop=0.9, detectors=("adwin",)))
+    desk = Desk(plan=replace(PLAN, spec=replace(SPEC, policy=policy)))
+    desk.pipeline.detectors = installed_detectors()
+    for window in range(6):
+        desk.put(rows=300, window=window)
+        desk.put(outcomes=(290, 10) if window < 3 else (150, 150), window=window)
+    out = desk.settle()
+    told = [report for report in out.told_once if report.metrics[0].name == "alarms_adwin"]
+    assert [report.key.window_start_ms // MINUTE_MS for report in told] == [0, 1, 2, 3, 4, 5]
+    alarms = [value(report, "alarms_adwin") for report in told]
+    assert sum(alarms[:3]) == 0
+    assert sum(alarms[3:]) >= 1
+    assert {*desk.pipeline.models["m"].state.detectors} == {("1", "adwin")}
+    assert [signal for signal in out.signals if signal.rule is Rule.PERFORMANCE] == []

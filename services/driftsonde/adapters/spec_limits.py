@@ -10,7 +10,7 @@ from driftsonde.core.bounds import parse_bound
 from driftsonde.core.control.access import Role
 from driftsonde.core.events import MAX_TEXT_CHARS
 from driftsonde.core.outcomes import classes_of
-from driftsonde.core.spec import HOUR_MS, KNOWABLE, MINUTE_MS, ModelSpec, Policy, StageRule, Task
+from driftsonde.core.spec import DETECTORS, HOUR_MS, KNOWABLE, MINUTE_MS, ModelSpec, Policy, StageRule, Task
 
 _DAY_MS = 24 * HOUR_MS
 _MAX_CLASSES = 1_000
@@ -79,6 +79,7 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     if isinstance(value, Policy):
         yield from _outside(value, _POLICY_LIMITS, "")
         yield from _stage_problems(value, "")
+        yield from _detector_problems(value, "")
         yield from _promotion_problems(value, "")
         return
     yield from _name_problems(value.name)
@@ -89,7 +90,16 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     yield from _value_problems(value)
     yield from _outside(value.policy, _POLICY_LIMITS, "policy.")
     yield from _stage_problems(value.policy, "policy.")
+    yield from _detector_problems(value.policy, "policy.")
     yield from _promotion_problems(value.policy, "policy.")
+
+
+def _detector_problems(policy: Policy, path: str) -> Iterator[str]:
+    chosen = policy.performance.detectors
+    if set(chosen) - set(DETECTORS) or len(set(chosen)) < len(chosen):
+        yield (
+            f"{path}performance.detectors: expected some of {', '.join(DETECTORS)}, each once, not {list(chosen)}"
+        )
 
 
 def _stage_problems(policy: Policy, path: str) -> Iterator[str]:

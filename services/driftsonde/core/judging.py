@@ -16,6 +16,7 @@ from driftsonde.core.reigns import Arm, Succession
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind, derive_id
 from driftsonde.core.spec import Policy
 from driftsonde.core.statistics.anytime import mean_difference_sequence
+from driftsonde.core.statistics.detectors import Snapshot
 from driftsonde.core.statistics.intervals import Interval
 from driftsonde.core.verdict import Metric
 from driftsonde.core.volume import VolumeHistory
@@ -70,6 +71,7 @@ class ModelState:
     watch: Watch = field(default_factory=Watch)
     volume: VolumeHistory = field(default_factory=VolumeHistory)
     succession: Succession = field(default_factory=Succession)
+    detectors: Mapping[tuple[str, str], Snapshot] = field(default_factory=dict)
 
     @property
     def sequence(self) -> int:

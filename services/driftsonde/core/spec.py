@@ -30,14 +30,15 @@ class DriftRule:
 
     psi: the practical bar (effect size). alpha: the chance a column without drift passes the statistical bar in one
     window, after Bonferroni over the columns. min_rows: a smaller window is not judged.
-    alert_after, retrain_after, resolve_after: consecutive windows, drifting or clean.
+    alert_after, retrain_after, resolve_after: consecutive windows, drifting or clean. retrain_after 0: drift alone, without a
+    loss of performance, never asks for retraining.
     """
 
     psi: float = 0.2
     alpha: float = 0.01
     min_rows: int = 100
     alert_after: int = 1
-    retrain_after: int = 3
+    retrain_after: int = 0
     resolve_after: int = 3
 
 
@@ -50,10 +51,17 @@ class QualityRule:
     out_of_range_rate: float = 0.1
 
 
+# River's, on a classification's outcomes (`core.detecting`).
+DETECTORS = ("adwin", "ddm", "eddm", "hddm_a", "hddm_w", "kswin", "page_hinkley")
+
+
 @dataclass(frozen=True, slots=True)
 class PerformanceRule:
     """Accuracy (for regression: RMSE, relative) is worse than the baseline's by more than `drop`, and the interval
-    at `confidence` says that it is not chance."""
+    at `confidence` says that it is not chance. It asks for retraining only of a stable version: one that has just
+    replaced another is held against that first, and a rollback is asked for where it is worse by more than `drop`.
+    retrain_after 0: never. detectors: names, of `DETECTORS`, whose alarms are told beside; they never alert.
+    """
 
     drop: float = 0.05
     confidence: float = 0.99
@@ -61,6 +69,7 @@ class PerformanceRule:
     alert_after: int = 1
     retrain_after: int = 3
     resolve_after: int = 3
+    detectors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

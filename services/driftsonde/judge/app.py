@@ -1,5 +1,6 @@
 """The judge as a process."""
 
+from driftsonde.adapters.detector_names import installed_detectors
 from driftsonde.adapters.faust_service import parts_of, serve
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.topics import SKETCHES
@@ -22,5 +23,6 @@ def run(settings: Settings) -> None:
         metrics=parts.instruments.metrics,
         patience=parts.patience,
         inbox=parts.inbox,
+        detectors=installed_detectors(),
     )
     serve(SERVICE, settings, worker, (SKETCHES,), parts.instruments)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, SketchKey, Source
+from driftsonde.core.detecting import Build, detect, detectors_of
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import (
     INPUT_RULES,
@@ -22,6 +23,7 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
+from driftsonde.core.statistics.detectors import OutcomeDetector
 from driftsonde.core.verdict import inputs_count, late_changes, outcome_totals, outcomes_count
 from driftsonde.core.versions import compare_versions
 from driftsonde.core.volume import observe_volume
@@ -39,12 +41,13 @@ _FORGOTTEN_AHEAD = 10
 
 @dataclass(slots=True)
 class Settlement(Generic[R]):
-    """What one round comes to; `volumes` are told as judged and as known now. In this order: store the reports, publish the signals, store the windows and then the
+    """What one round comes to; `told_once` are numbers that look back: told as judged, which is as known now.
+    In this order: store the reports, publish the signals, store the windows and then the
     model states, acknowledge the receipts. A crash in between repeats the round with the same rows and signal ids."""
 
     reports: list[WindowReport] = field(default_factory=list)
     as_judged: list[WindowReport] = field(default_factory=list)
-    volumes: list[WindowReport] = field(default_factory=list)
+    told_once: list[WindowReport] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     states: dict[str, ModelState] = field(default_factory=dict)
@@ -55,7 +58,7 @@ class Settlement(Generic[R]):
         return not (
             self.reports
             or self.as_judged
-            or self.volumes
+            or self.told_once
             or self.windows
             or self.signals
             or self.states
@@ -71,6 +74,7 @@ class _Model:
     state: ModelState
     windows: dict[WindowKey, Window] = field(default_factory=dict)
     changed: set[tuple[WindowKey, Kind]] = field(default_factory=set)
+    detectors: dict[tuple[str, str], OutcomeDetector] = field(default_factory=dict)
     unjudged: dict[Kind, set[WindowKey]] = field(default_factory=lambda: {kind: set() for kind in Kind})
 
     def add(self, window: Window) -> None:
@@ -89,12 +93,14 @@ class JudgePipeline(Generic[R]):
     """State of one partition of the sketches topic.
 
     sources: every partition of the raw topics by kind; a window closes when all of its kind have passed it.
-    windows_kept: how many windows of a model stay in memory once nothing is expected of them.
+    windows_kept: how many windows of a model stay in memory once nothing is expected of them. detectors: what builds those
+    that a spec names; without it none is run.
     """
 
     plans: Plans
     sources: Mapping[Kind, frozenset[Source]]
     windows_kept: int
+    detectors: Build | None = None
     clocks: dict[Source, Progress] = field(default_factory=dict)
     models: dict[str, _Model] = field(default_factory=dict)
     receipts: dict[tuple[Source, int, SketchKey], tuple[int, R]] = field(default_factory=dict)
@@ -279,7 +285,7 @@ class JudgePipeline(Generic[R]):
         history, numbers = observe_volume(model.state.volume, start_ms, window_ms, rows)
         model.state = replace(model.state, volume=history)
         if numbers:
-            out.volumes.extend(
+            out.told_once.extend(
                 WindowReport(window.key, start_ms + window_ms, plan.baseline_id, (), tuple(numbers), 0)
                 for window, plan in windows
                 if window.key.segment == WHOLE and window.key.variant is Variant.CHAMPION
@@ -304,6 +310,21 @@ class JudgePipeline(Generic[R]):
         plans = {window.key.version: plan for window, plan in windows}
         model.state, signals = compare_versions(model.state, arms, plans)
         out.signals.extend(signals)
+        for window, plan in windows:
+            if window.key.variant is Variant.CHAMPION and window.key.segment == WHOLE:
+                self._detect(model, window, plan, arms[window.key], out)
+
+    def _detect(self, model: _Model, window: Window, plan: Plan, arm: Arm, out: Settlement[R]) -> None:
+        """Run the detectors that the spec names on a champion's outcomes."""
+        names, version = plan.spec.policy.performance.detectors, window.key.version
+        if self.detectors is None or not names or arm.labelled <= 0:
+            return
+        state, numbers = detect(model.state, model.detectors, self.detectors, version, names, arm)
+        reigns = (state.succession.champion, state.succession.predecessor)
+        versions = {version, *(reign.version for reign in reigns if reign)}
+        model.state = replace(state, detectors=detectors_of(state.detectors, versions))
+        end_ms = window.key.window_start_ms + plan.spec.window_ms
+        out.told_once.append(WindowReport(window.key, end_ms, plan.baseline_id, (), tuple(numbers), 0))
 
     def _restate(self, model: _Model, out: Settlement[R]) -> None:
         """Report the windows with news, late rows and labels included: inputs once their window has closed, outcomes

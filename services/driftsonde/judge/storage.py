@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from driftsonde.core.events import Variant
 from driftsonde.core.judging import Comparison, EpisodeKey, ModelState
 from driftsonde.core.reigns import Arm, Reign, Succession
 from driftsonde.core.signals import Rule
+from driftsonde.core.statistics.detectors import CountedOutcomes, Snapshot
 from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.watching import Watch
 from driftsonde.core.window import Window, WindowKey
@@ -122,6 +123,10 @@ def encode_state(state: ModelState) -> bytes:
         "watch": encode_watch(state.watch),
         "volume": asdict(state.volume),
         "succession": asdict(state.succession),
+        "detectors": [
+            [*key, snapshot.rows_seen, [astuple(part) for part in snapshot.kept]]
+            for key, snapshot in sorted(state.detectors.items())
+        ],
         "comparisons": {version: asdict(comparison) for version, comparison in state.comparisons.items()},
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
@@ -141,6 +146,10 @@ def decode_state(payload: bytes) -> ModelState:
         decode_watch(document["watch"]) if "watch" in document else Watch(),
         _volume(document["volume"]) if "volume" in document else VolumeHistory(),
         _succession(document["succession"]) if "succession" in document else Succession(),
+        {
+            (version, name): Snapshot(seen, tuple(CountedOutcomes(*part) for part in kept))
+            for version, name, seen, kept in document.get("detectors", ())
+        },
     )
 
 

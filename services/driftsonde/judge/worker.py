@@ -18,6 +18,7 @@ from driftsonde.adapters.settings import JudgeSettings
 from driftsonde.adapters.topics import LABELS, MODELS, PREDICTIONS, SIGNALS, SKETCHES
 from driftsonde.adapters.wire_models import version_record
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE, ChunkSketch, Kind, Progress, SketchKey, Source
+from driftsonde.core.detecting import Build
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
@@ -62,6 +63,7 @@ class JudgeWorker:
     metrics: Metrics
     patience: Patience
     inbox: Inbox
+    detectors: Build | None = None
     partitions: dict[int, _Partition] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _due_s: dict[str, float] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class JudgeWorker:
             for topic, number in sorted(assigned):
                 start = known.get((topic, number), Position(topic, number, 0, NO_TIME_MS)).position
                 pipeline: JudgePipeline[int] = JudgePipeline(
-                    self.plans.plan, sources, self.settings.windows_in_memory
+                    self.plans.plan, sources, self.settings.windows_in_memory, self.detectors
                 )
                 self.partitions[number] = _Partition(pipeline, start, start)
                 await self._load_models(number)
@@ -245,7 +247,7 @@ class JudgeWorker:
     async def _carry_out(self, settlement: Settlement[int]) -> None:
         rows = await self.patience.until_done(
             lambda: self.storage.write_reports(
-                [*settlement.reports, *settlement.volumes], [*settlement.as_judged, *settlement.volumes]
+                [*settlement.reports, *settlement.told_once], [*settlement.as_judged, *settlement.told_once]
             )
         )
         self.metrics.sink_rows.labels("metrics").inc(rows)
