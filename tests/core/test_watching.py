@@ -133,6 +133,17 @@ def test_while_it_learns_each_window_stands_for_itself_and_a_bad_one_is_not_lear
     assert float(state.watch.performance[("1", "")].windows) == 5
 
 
+def test_a_segment_that_was_always_a_little_worse_is_not_in_alarm() -> None:
+    randomness = np.random.default_rng(4)
+    windows = [outcomes(hour, int(randomness.binomial(ROWS, 0.13))) for hour in range(150)]
+    state, said = judge(
+        ModelState(), [replace(one, key=replace(one.key, segment="country=nl")) for one in windows]
+    )
+    assert said == []
+    rates = state.watch.performance[("1", "country=nl")]
+    assert float(rates.hits[0] / rates.rows[0]) == pytest.approx(0.13, abs=0.005)
+
+
 def test_a_version_that_serves_no_longer_is_forgotten() -> None:
     state, _ = judge(ModelState(), [outcomes(hour, 40) for hour in range(3)])
     window = outcomes(3, 40)

@@ -39,6 +39,8 @@ from driftsonde.core.statistics.rate_detector import (
 from driftsonde.core.verdict import Metric, distance_bins
 from driftsonde.core.window import WindowKey
 
+_GUESS_ROWS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class DriftWatch:
@@ -128,8 +130,9 @@ def watch_performance(
     identity = (key.version, key.segment)
     known = watch.performance.get(identity)
     if known is None:
-        wrong = round((1 - reference.value) * reference.n)
-        known = new_rate_detector(float(wrong), float(reference.n))
+        # The baseline is of the whole model: of a segment it is a first guess, to be outvoted by the healthy windows.
+        rows = reference.n if key.segment == WHOLE else min(reference.n, _GUESS_ROWS)
+        known = new_rate_detector((1 - reference.value) * rows, float(rows))
     budget, rule = plan.spec.policy.budget, plan.spec.policy.performance
     learning = float(known.windows) < budget.learning_windows
     if learning and accuracy.breached:
