@@ -43,8 +43,20 @@ def expressions() -> list[str]:
     ]
 
 
+def query_variables(dashboard: Json) -> list[Json]:
+    """Those that are filled by a query; the others are texts that people may change."""
+    return [entry for entry in dashboard["templating"]["list"] if entry["type"] == "query"]
+
+
+def alert_queries() -> dict[str, str]:
+    """The queries of Grafana's own alert rules, by the name of the rule."""
+    file = GRAFANA / "provisioning" / "alerting" / "driftsonde.json"
+    (group,) = json.loads(file.read_text(encoding="utf-8"))["groups"]
+    return {rule["title"]: rule["data"][0]["model"]["rawSql"] for rule in group["rules"]}
+
+
 def _queries(name: str, dashboard: Json) -> Iterator[Query]:
-    for entry in dashboard["templating"]["list"]:
+    for entry in query_variables(dashboard):
         yield Query(name, entry["name"], entry["query"]["rawSql"], False)
     for entry in dashboard["annotations"]["list"]:
         yield Query(name, entry["name"], entry["target"]["rawSql"], False)

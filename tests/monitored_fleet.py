@@ -96,6 +96,16 @@ def _window(key: Row, hour: int, generator: np.random.Generator) -> tuple[list[R
     accuracy = (correct / 800, interval.lower, interval.upper, 0.85)
     metrics.append(_metric(key, "", "accuracy", hour, 800, *accuracy))
     metrics.append(_metric(key, "", "roc_auc", hour, 800, 0.93, 0.91, 0.95))
+    metrics.append(_metric(key, "", "estimated_accuracy", hour, 1000, 0.9, 0.88, 0.92))
+    gap = correct / 800 - 0.9
+    metrics.append(_metric(key, "", "accuracy_gap", hour, 800, gap, gap - 0.03, gap + 0.03))
+    metrics.append(_metric(key, "", "calibration_error", hour, 800, 0.03, 0.01, 0.06))
+    metrics.append(_metric(key, "", "attribution_ndcg", hour, 1000, 0.99))
+    metrics.append(_metric(key, "amount", "importance_ratio", hour, 1000, 1.1))
+    metrics += [
+        _metric(key, "country", f"{name}_difference", hour, 800, 0.04, 0.01, 0.09)
+        for name in ("demographic_parity", "equal_opportunity")
+    ]
     metrics.append(_metric(key, "", "label_coverage", hour, 1000, 0.8))
     metrics.append(_metric(key, "", "label_delay_s", hour, 800, 5400.0))
     return rows, metrics
@@ -156,28 +166,35 @@ def _metric(
 
 
 def _signals() -> list[Row]:
-    """A resolved episode, and one that is still open."""
+    """A resolved episode, one that is still open, and a new version that is found good enough."""
     steps = [("alert", "e1", 5), ("resolve", "e1", 8), ("alert", "e2", 36), ("retrain", "e2", 38)]
-    return [
-        {
-            "id": f"s{hour}",
-            "kind": kind,
-            "rule": "drift",
-            "model": "fraud",
-            "version": "1",
-            "variant": "champion",
-            "segment": "",
-            "window_start": START + hour * HOUR,
-            "window_end": START + (hour + 1) * HOUR,
-            "since": START + hour * HOUR,
-            "episode": episode,
-            "summary": f"drift ({kind})",
-            "evidence": json.dumps([_evidence(hour)]),
-            "baseline": "0123456789abcdef",
-            "policy": "fedcba9876543210",
-        }
+    drift = [
+        _signal(kind, "drift", "1", "champion", episode, hour, _evidence(hour))
         for kind, episode, hour in steps
     ]
+    difference = {**_evidence(40), "column": "", "statistic": "accuracy_difference", "value": 0.002}
+    difference |= {"threshold": -0.02, "lower": -0.015, "upper": 0.02}
+    return [*drift, _signal("promote", "canary", "2", "canary", "e3", 40, difference)]
+
+
+def _signal(kind: str, rule: str, version: str, variant: str, episode: str, hour: int, evidence: Row) -> Row:
+    return {
+        "id": f"s{hour}",
+        "kind": kind,
+        "rule": rule,
+        "model": "fraud",
+        "version": version,
+        "variant": variant,
+        "segment": "",
+        "window_start": START + hour * HOUR,
+        "window_end": START + (hour + 1) * HOUR,
+        "since": START + hour * HOUR,
+        "episode": episode,
+        "summary": f"{rule} ({kind})",
+        "evidence": json.dumps([evidence]),
+        "baseline": "0123456789abcdef",
+        "policy": "fedcba9876543210",
+    }
 
 
 def _evidence(hour: int) -> Row:
@@ -196,29 +213,63 @@ def _evidence(hour: int) -> Row:
 
 
 def _decisions() -> list[Row]:
-    """One proposal that was approved, one that waits."""
-    steps = [
-        ("d1", "proposed", 38, "controller"),
-        ("d1", "approved", 39, "ada"),
-        ("d2", "proposed", 40, "controller"),
+    """An incident, one proposal that was approved, one that waits, a version on its way, and what people were refused.
+    Each model's decisions are a chain; hashes are named after their place in it."""
+    opened = {"change": "opened", "signal": {"since_ms": int((START + 35 * HOUR).timestamp() * 1000)}}
+    fraud = [
+        ("r1", "decided", "rollout", "2", 24, "ada", _rollout(0, "running", 0.0)),
+        ("r2", "decided", "rollout", "2", 30, "ada", _rollout(1, "running", 0.05)),
+        ("a1", "decided", "alert", "1", 37, "controller", opened),
+        ("d1", "proposed", "retrain", "1", 38, "controller", {"reason": "the policy recommends"}),
+        ("d1", "approved", "retrain", "1", 39, "ada", {"reason": "the policy recommends"}),
+        ("d2", "proposed", "retrain", "1", 40, "controller", {"reason": "the policy recommends"}),
+    ]
+    everywhere = [
+        (
+            "n1",
+            "rejected",
+            "refusal",
+            "",
+            41,
+            "bob",
+            {"reason": "PUT /v1/automation: this needs the role admin"},
+        ),
+        ("n2", "decided", "automation", "", 42, "ada", {"switch": "stopped"}),
+        ("n3", "decided", "automation", "", 43, "ada", {"switch": "running"}),
     ]
     return [
         {
             "id": decision,
             "step": step,
-            "kind": "retrain",
-            "model": "fraud",
-            "version": "1",
-            "incident": "i1",
-            "signal": "s38",
+            "kind": kind,
+            "model": model,
+            "version": version,
+            "incident": "i1" if version == "1" else "",
+            "signal": "s38" if version == "1" else "",
             "mode": "recommend",
             "actor": actor,
             "policy": "fedcba9876543210",
             "timestamp": START + hour * HOUR,
-            "detail": json.dumps({"reason": "the policy recommends"}),
+            "detail": json.dumps(detail),
+            "sequence": place,
+            "previous": f"{model} {place - 1}" if place > 1 else "",
+            "hash": f"{model} {place}",
         }
-        for decision, step, hour, actor in steps
+        for model, steps in (("fraud", fraud), ("*", everywhere))
+        for place, (decision, step, kind, version, hour, actor, detail) in enumerate(steps, 1)
     ]
+
+
+def _rollout(stage: int, status: str, weight: float) -> Row:
+    split = [
+        {"version": "1", "variant": "champion", "weight": 1.0 - weight},
+        {"version": "2", "variant": "canary" if weight else "shadow", "weight": weight},
+    ]
+    return {
+        "reason": f"version 2: canary at {100 * weight:g} %" if weight else "version 2: shadow",
+        "rollout": {"stage": stage, "status": status},
+        "traffic": {"model": "fraud", "split": split, "revision": stage + 2, "decision": f"r{stage + 1}"},
+    }
 
 
 def _dead_letter(offset: int) -> Row:

@@ -198,6 +198,46 @@ def annotation(name: str, color: str, sql: str) -> Json:
     }
 
 
+def bars(
+    title: str,
+    target: Json,
+    *,
+    x: str,
+    w: int = 12,
+    h: int = 10,
+    unit: str = "percentunit",
+    description: str = "",
+) -> Panel:
+    """One group of bars for each text in the field `x`, one bar for each number."""
+    defaults: Json = {"unit": unit, "min": 0, "custom": {"fillOpacity": 80, "lineWidth": 0}}
+    options: Json = {
+        "xField": x,
+        "orientation": "horizontal",
+        "showValue": "never",
+        "groupWidth": 0.8,
+        "legend": {"displayMode": "list", "placement": "bottom"},
+    }
+    return Panel(title, "barchart", (target,), w, h, description, defaults, (), options)
+
+
+def address(name: str, label: str, value: str) -> Json:
+    """A text that whoever looks may change: where something else is found."""
+    current = {"text": value, "value": value}
+    return {
+        "name": name,
+        "label": label,
+        "type": "textbox",
+        "query": value,
+        "current": current,
+        "options": [{**current, "selected": True}],
+    }
+
+
+def link(title: str, url: str, *, icon: str = "dashboard") -> Json:
+    """A link above a dashboard, which takes the shown time along."""
+    return {"type": "link", "title": title, "url": url, "icon": icon, "keepTime": True, "targetBlank": False}
+
+
 def dashboard(
     uid: str,
     title: str,
@@ -206,6 +246,7 @@ def dashboard(
     *,
     variables: Sequence[Json] = (),
     annotations: Sequence[Json] = (),
+    links: Sequence[Json] = (),
     time_from: str = "now-7d",
 ) -> Json:
     """A dashboard whose panels stand in rows, each row as high as its highest panel and spread over the width."""
@@ -235,7 +276,8 @@ def dashboard(
                 "title": "Driftsonde",
                 "asDropdown": True,
                 "keepTime": True,
-            }
+            },
+            *links,
         ],
         "templating": {"list": list(variables)},
         "annotations": {"list": list(annotations)},

@@ -13,13 +13,15 @@ from blocks import (
     table_sql,
     thresholds,
 )
+from places import CONSOLE, DEPLOYMENTS_OF_ALL, to_console
 
 MODEL_LINK = "/d/driftsonde-model?var-model=${__data.fields.model}&var-version=${__data.fields.version}&var-variant=${__data.fields.variant}&${__url_time_range}"
 
-# Episodes that a signal opened and none resolved.
+# Episodes that a signal opened and none resolved. That a new version is good enough opens none.
 OPEN_EPISODES = """
 SELECT model, version, variant, episode
 FROM signals
+WHERE kind != 'promote'
 GROUP BY model, version, variant, episode
 HAVING countIf(kind = 'resolve') = 0
 """
@@ -187,4 +189,7 @@ def fleet() -> Json:
                 )
             ],
         ],
+        variables=[CONSOLE],
+        annotations=[DEPLOYMENTS_OF_ALL],
+        links=[to_console("/")],
     )

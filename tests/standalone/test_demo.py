@@ -449,6 +449,8 @@ def check_dashboards(data: Path, model: str) -> None:
         "variant": "champion",
         "segment": "whole model",
         "metric": "accuracy",
+        "column": FEATURES[0],
+        "candidate": "2",
     }
     with running_store(data) as process:
         store = Store(ClickHouseSettings(process.host, process.port))

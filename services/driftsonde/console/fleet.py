@@ -30,12 +30,12 @@ WHERE model = {model:String} AND version = {version:String} AND variant = {varia
 ORDER BY column, metric
 """
 
-# An episode is open until its resolve.
+# An episode is open until its resolve. That a new version is good enough opens none.
 _EPISODES = """
 SELECT episode, model, version, any(rule), any(segment), min(since), max(window_end), argMax(kind, window_end),
        argMax(summary, window_end)
 FROM signals FINAL
-WHERE {model:String} = '' OR model = {model:String}
+WHERE ({model:String} = '' OR model = {model:String}) AND kind != 'promote'
 GROUP BY episode, model, version
 HAVING countIf(kind = {resolve:String}) = 0
 ORDER BY min(since), episode
