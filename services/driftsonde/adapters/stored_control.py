@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.wire_control import decision_from_record
+from driftsonde.core.control.decisions import Decision
 
 _SIGNALS = """
 SELECT id, kind, rule, model, version, variant, segment,
@@ -30,6 +32,26 @@ _DECISION_FIELDS = (
     *("id", "step", "kind", "model", "version", "incident", "signal", "mode", "actor", "policy"),
     *("timestamp_ms", "detail"),
 )
+
+
+# Within a millisecond, the chain has the order.
+_CHAIN = """
+SELECT id, step, kind, model, version, incident, signal, mode, actor, policy,
+       toUnixTimestamp64Milli(timestamp) AS timestamp_ms, detail, sequence, previous, hash
+FROM decisions FINAL
+WHERE model = {model:String} AND timestamp <= fromUnixTimestamp64Milli({until:Int64})
+ORDER BY sequence, timestamp_ms, id, step
+"""
+
+
+def decisions_until(store: Store, model: str, until_ms: int) -> Iterator[Decision]:
+    """The decisions about a model up to a time, in the order of its chain. What this release can't read is left out."""
+    names = (*_DECISION_FIELDS, "sequence", "previous", "hash")
+    for row in store.query_rows(_CHAIN, {"model": model, "until": until_ms}):
+        try:
+            yield decision_from_record(dict(zip(names, row, strict=True)))
+        except ValueError:  # a kind or a step of a later release
+            continue
 
 
 def signal_records(store: Store, model: str) -> Iterator[dict[str, Any]]:

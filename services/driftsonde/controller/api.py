@@ -13,7 +13,9 @@ from driftsonde.controller.backend import Backend, Json
 from driftsonde.controller.console_pages import SignInNeeded, lead_to_login
 from driftsonde.controller.routes_console import console_router
 from driftsonde.controller.routes_decisions import decisions_router, incidents_router
+from driftsonde.controller.routes_lineage import lineage_router, predictions_router
 from driftsonde.controller.routes_models import models_router
+from driftsonde.controller.routes_promotion import promotion_router
 from driftsonde.controller.routes_rollouts import rollouts_router
 from driftsonde.controller.routes_scorecard import scorecard_router
 from driftsonde.controller.routes_switches import automation_router, maintenance_router
@@ -30,6 +32,9 @@ ROUTERS = (
     maintenance_router,
     automation_router,
     scorecard_router,
+    promotion_router,
+    lineage_router,
+    predictions_router,
 )
 
 
