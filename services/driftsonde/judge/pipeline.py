@@ -41,9 +41,10 @@ _FORGOTTEN_AHEAD = 10
 
 @dataclass(slots=True)
 class Settlement(Generic[R]):
-    """What one round comes to; `told_once` are numbers that look back: told as judged, which is as known now.
-    In this order: store the reports, publish the signals, store the windows and then the
-    model states, acknowledge the receipts. A crash in between repeats the round with the same rows and signal ids."""
+    """What one round comes to; `told_once` are numbers that look back: told as judged, which is as known now. In this order:
+    store the reports, publish the signals, store the windows and then the model states, acknowledge the receipts. A crash
+    in between repeats the round with the same rows and signal ids.
+    """
 
     reports: list[WindowReport] = field(default_factory=list)
     as_judged: list[WindowReport] = field(default_factory=list)
