@@ -15,7 +15,7 @@ from driftsonde.adapters.mlflow import MlflowAliases, MlflowServer
 from driftsonde.adapters.mlflow_registry import MlflowCandidates
 from driftsonde.adapters.outbound import Sender
 from driftsonde.adapters.webhook import parse_secret
-from driftsonde.controller.app import Controller
+from driftsonde.controller.app import MAX_REGISTRATIONS, Controller
 from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.config_actuators import Actuator
 from driftsonde.controller.config_parts import Endpoint
@@ -26,6 +26,7 @@ from driftsonde.core.control.decisions import Decision, Kind, Severity, Step
 from driftsonde.core.control.hours import Hours
 from driftsonde.core.control.inputs import Approval, SplitChange, Unknown
 from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import State, fold, with_traffic
 from driftsonde.core.control.traffic import Share, Traffic
@@ -121,6 +122,27 @@ def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
     receiver.close()
+
+
+def test_what_is_registered_enters_the_log_once_and_some_at_a_time(receiver: Receiver) -> None:
+    desk = Desk(receiver)
+    news = {
+        ("fraud", str(number)): Registration(NOW_MS, rows=number) for number in range(MAX_REGISTRATIONS + 1)
+    }
+    desk.controller.registered = lambda: news
+    desk.controller.work([])
+    assert len(desk.decisions()) == MAX_REGISTRATIONS
+    desk.controller.work([])
+    desk.controller.work([])
+    assert [entry.version for entry in desk.decisions()] == [version for _, version in news]
+    desk.controller.adopt(desk.controller.state)  # as after another one led: nothing is told twice
+    desk.controller.work([])
+    changed = {**news, ("fraud", "0"): Registration(NOW_MS, rows=9)}
+    desk.controller.registered = lambda: changed
+    desk.controller.work([])
+    desk.controller.work([])
+    last = [(entry.version, entry.detail.reason) for entry in desk.decisions()[MAX_REGISTRATIONS + 1 :]]
+    assert last == [("0", "rows changed: registered: no baseline yet")]
 
 
 def test_a_rollback_is_recorded_then_done_then_recorded_as_done(receiver: Receiver) -> None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Producer
@@ -14,7 +15,15 @@ from driftsonde.adapters.kafka import MissingTopic, ensure_topics
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.wire_control import CONTROL_TYPES
-from driftsonde.controller.journal import BROKER, Journal, Stopping, patiently, read_whole, rebuild
+from driftsonde.controller.journal import (
+    BROKER,
+    Journal,
+    Stopping,
+    journal_config,
+    patiently,
+    read_whole,
+    rebuild,
+)
 from driftsonde.core.control.state import State, fold, with_traffic
 from driftsonde.core.signals import SignalKind
 
@@ -55,6 +64,24 @@ def test_a_split_alone_is_known_too_and_junk_is_left_out(settings: KafkaSettings
         junk.produce(topic.name, key=b"x", value=b"junk")
     junk.flush(10)
     assert rebuild(settings, CODEC) == with_traffic(State(), with_canary("credit"))
+    journal.close()
+
+
+def test_nothing_is_stored_without_what_comes_before_it(settings: KafkaSettings) -> None:
+    config = journal_config(settings)
+    # Neither time nor an error of one message lets those after it through.
+    assert (config["message.timeout.ms"], config["enable.gapless.guarantee"]) == (0, True)
+    _, decisions = after(State(), [signal(SignalKind.ALERT, f"e{number}") for number in range(3)], setting())
+    huge = replace(decisions[1], detail=replace(decisions[1].detail, reason="x" * 3_000_000))
+    stop = threading.Event()
+    journal = Journal(settings, CODEC, stop, Conditions())
+    threading.Timer(0.5, stop.set).start()
+    with pytest.raises(Stopping):
+        journal.record([decisions[0], huge, decisions[2]])
+    stored = list(read_whole(settings, topics.DECISIONS))
+    assert {CODEC.decode(payload) for payload in stored} == {decisions[0]}
+    journal.record(decisions)  # the producer works as before
+    assert repr(rebuild(settings, CODEC)) == repr(fold(State(), decisions))
     journal.close()
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -20,7 +20,7 @@ from confluent_kafka import (
 
 from driftsonde.adapters import topics
 from driftsonde.adapters.avro import Codec, RegistryUnavailable, Undecodable
-from driftsonde.adapters.kafka import CompactedReader, MissingTopic, producer_config
+from driftsonde.adapters.kafka import CompactedReader, MissingTopic, is_fatal, producer_config
 from driftsonde.adapters.service import Conditions
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.topics import Topic
@@ -127,6 +127,12 @@ def read_whole(settings: KafkaSettings, topic: Topic, timeout_s: float = READ_TI
         consumer.close()
 
 
+def journal_config(settings: KafkaSettings) -> dict[str, Any]:
+    """A producer that never stores a message without those before it, even if the process dies in between: the links of a
+    chain. Messages wait for ever instead of one of them giving up, and an error that would leave a gap ends the producer."""
+    return producer_config(settings) | {"message.timeout.ms": 0, "enable.gapless.guarantee": True}
+
+
 @dataclass(slots=True)
 class Journal:
     """Records decisions and splits. Not for use from two threads at once."""
@@ -139,7 +145,7 @@ class Journal:
     _producer: Producer = field(init=False)
 
     def __post_init__(self) -> None:
-        self._producer = Producer(producer_config(self.settings))
+        self._producer = Producer(journal_config(self.settings))
 
     def record(self, values: Sequence[Decision | Traffic | ModelRecord]) -> None:
         """Return once the broker has stored them all. While it doesn't, try again: a repetition does no harm.
@@ -176,12 +182,18 @@ class Journal:
                 self._producer.produce(topic.name, key=key.encode(), value=payload, on_delivery=delivered)
         except (KafkaException, BufferError, RegistryUnavailable) as error:
             self._flush()
+            if isinstance(error, KafkaException):
+                self._replace_ended(error.args[0])
             return str(error)
         self._flush()
-        if any(error.fatal() for error in errors):
-            # A fatal error ends an idempotent producer for good.
-            self._producer = Producer(producer_config(self.settings))
+        self._replace_ended(*errors)
         return errors[0].str() if errors else ""
+
+    def _replace_ended(self, *errors: KafkaError) -> None:
+        """A fatal error ends an idempotent producer for good."""
+        if any(is_fatal(error) for error in errors):
+            self._producer.purge()
+            self._producer = Producer(journal_config(self.settings))
 
     def _flush(self) -> None:
         """Wait until the broker has answered for every message, or the producer has given it up."""

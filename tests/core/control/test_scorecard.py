@@ -6,6 +6,7 @@ from control_examples import NOW_MS, after, canary_rollback, setting, signal
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
+    Input,
     Outcome,
     Resolution,
     RolloutChange,
@@ -13,6 +14,8 @@ from driftsonde.core.control.inputs import (
     RolloutWish,
     SplitChange,
 )
+from driftsonde.core.control.inputs import Registered as InRegister
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.scorecard import Registered, Scorecard, Sla, Times, score
 from driftsonde.core.control.state import State
 from driftsonde.core.control.traffic import Share
@@ -72,6 +75,15 @@ def test_deliveries_near_misses_retrainings_and_answers() -> None:
     assert (found.deploy, found.near_misses) == (Times(1, 500, 500), 1)
     assert (found.retrainings, found.answer) == ({"approved": 1}, Times(1, 70, 70))
     assert (found.models, found.models_per_owner, found.lineage) == (3, {"ann": 2, "nobody": 1}, 0.5)
+
+
+def test_a_deployment_counts_from_the_registration() -> None:
+    events: list[Input] = [
+        InRegister("fraud", "2", Registration(NOW_MS - 1_000)),
+        *(SplitChange("fraud", (Share(name, Variant.CHAMPION, 1.0),), "ann") for name in ("1", "2")),
+    ]
+    state, _ = after(State(), events, POLICY)
+    assert scored(state, NOW_MS + 1_000).deploy == Times(1, 1_000, 1_000)
 
 
 def test_nothing_at_all() -> None:
