@@ -202,5 +202,7 @@ def test_a_bad_candidate_is_taken_back(at: Scene, driftsonde: Command) -> None:
         "pager of decided: performed in 1 try",
     ):
         assert said in back
-    (end,) = [text for text in texts["resolve"] if canary["id"] in text]
+    # The judge says so, too, once version 2 has had no rows for a while; there is nothing left to resolve by then.
+    ended = [text for text in texts["resolve"] if f"incident  {canary['id']}" in text]
+    (end,) = [text for text in ended if text.startswith("resolve of credit, version 2: decided")]
     assert "version 2 does not serve any more, by rollback" in end

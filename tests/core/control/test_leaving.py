@@ -77,3 +77,31 @@ def test_late_evidence_about_a_version_that_has_left_is_noted_and_opens_nothing(
     # Of a version that the split never had, somebody may not have told us.
     _, (stranger,) = after(state, [replace(late, version="7", kind=SignalKind.ALERT)], policy())
     assert (stranger.step, stranger.detail.change) == (Step.DECIDED, Change.OPENED)
+
+
+def test_a_champion_that_does_worse_than_the_one_before_it_gives_its_place_back() -> None:
+    start, promote = (
+        RolloutStart("fraud", "2", "ann"),
+        RolloutChange("fraud", RolloutWish.PROMOTE, "ann"),
+    )
+    state, _ = after(ALONE, [start, promote], policy())
+    worse = signal(SignalKind.ROLLBACK, "reign", hour=1, version="2", rule=Rule.CANARY)
+    # What a canary's labels say late is not about the champion.
+    _, (suppressed,) = after(state, [replace(worse, variant=Variant.CANARY)], policy())
+    assert suppressed.step is Step.SUPPRESSED
+    state, (decided,) = after(state, [worse], policy())
+    assert (decided.kind, decided.step) == (Kind.ROLLBACK, Step.DECIDED)
+    traffic, rollout = state.model("fraud").traffic, state.model("fraud").rollout
+    assert traffic is not None
+    assert traffic.split == (Share("1", Variant.CHAMPION, 1.0),)
+    assert rollout is not None
+    assert rollout.at == "taken back"
+    state, _ = settled(state)
+    assert state.model("fraud").incidents[decided.incident].status is Status.RESOLVED
+
+
+def test_a_champion_that_nobody_stood_before_has_nowhere_to_go() -> None:
+    worse = signal(SignalKind.ROLLBACK, rule=Rule.CANARY)
+    _, (decision,) = after(ALONE, [worse], policy())
+    assert decision.step is Step.SUPPRESSED
+    assert "there is no other version to go back to" in decision.detail.reason

@@ -11,6 +11,7 @@ from driftsonde.core.control.rollout import Rollout, RolloutStatus, advance_obst
 from driftsonde.core.control.routing import recipients, severity_of
 from driftsonde.core.control.state import ModelState
 from driftsonde.core.control.traffic import Share, Traffic, without_version
+from driftsonde.core.events import Variant
 from driftsonde.core.signals import Rule, Signal, SignalKind, derive_id
 from driftsonde.core.spec import Mode
 
@@ -100,10 +101,21 @@ def with_action(decision: Decision, model: ModelState, signal: Signal, setting: 
     if signal.kind is SignalKind.PROMOTE:
         assert rollout is not None, "an obstacle otherwise"
         return with_rollout(decision, model, advanced(rollout, decision.timestamp_ms, labels_of(signal)))
-    if rollout is not None and rollout.active and rollout.version == signal.version:
+    if (
+        rollout is not None
+        and rollout.version == signal.version
+        and (rollout.active or _promoted(rollout, signal))
+    ):
         back = replace(rollout, status=RolloutStatus.ROLLED_BACK, since_ms=decision.timestamp_ms)
         return with_rollout(decision, model, back)
     return _with_split(decision, model, without_version(model.traffic.split, signal.version))
+
+
+def _promoted(rollout: Rollout | None, signal: Signal) -> Rollout | None:
+    """The latest rollout, if it made the signal's version champion, and it is as such that the version does badly."""
+    if rollout is None or rollout.version != signal.version or signal.variant is not Variant.CHAMPION:
+        return None
+    return rollout if rollout.status is RolloutStatus.PROMOTED else None
 
 
 def with_rollout(decision: Decision, model: ModelState, rollout: Rollout) -> Decision:
@@ -130,7 +142,8 @@ def obstacle_to(
 ) -> str:
     """Why what the signal asks for can't be done now. The proposal `but` itself is none."""
     if signal.kind is SignalKind.ROLLBACK:
-        return rollback_obstacle(model.traffic, signal)
+        promoted = _promoted(model.rollout, signal)
+        return rollback_obstacle(model.traffic, signal, promoted.champion if promoted else "")
     kind = Kind(signal.kind.value)
     others = (entry.id for entry in model.proposals() if entry.kind is kind and entry.id != but)
     if signal.kind is SignalKind.PROMOTE:

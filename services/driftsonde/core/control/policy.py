@@ -94,13 +94,14 @@ def retrain_obstacle(
     return ""
 
 
-def rollback_obstacle(traffic: Traffic | None, signal: Signal) -> str:
-    """Why a version can't be rolled back now; "" if it can."""
+def rollback_obstacle(traffic: Traffic | None, signal: Signal, replaced: str) -> str:
+    """Why a version can't be rolled back now; "" if it can. `replaced`: the champion in whose place a rollout put it; "" for
+    none."""
     if traffic is None:
         return "no traffic split is known for this model"
     share = share_of(traffic, signal.version)
     if share is None:
         return f"version {signal.version} does not serve any more"
-    if share.variant is Variant.CHAMPION:
+    if share.variant is Variant.CHAMPION and not (replaced and signal.variant is Variant.CHAMPION):
         return f"version {signal.version} is the champion: there is no other version to go back to"
     return ""
