@@ -14,7 +14,8 @@ PERFORMANCE = ("accuracy", "rmse")
 
 _SLICES = """
 SELECT model, version, variant,
-       maxIf(window_start, column != '') AS inputs_at, maxIf(window_start, column = '') AS outcomes_at
+       maxIf(window_start, column != '') AS inputs_at,
+       maxIf(window_start, column = '' AND has({performance:Array(String)}, metric)) AS outcomes_at
 FROM metrics
 WHERE segment = '' AND ({model:String} = '' OR model = {model:String})
 GROUP BY model, version, variant
@@ -121,7 +122,7 @@ def read_fleet(store: Store, model: str = "") -> list[VersionState]:
     episodes = read_open_episodes(store, model)
     return [
         _version(store, dict(zip(("model", "version", "variant"), key, strict=True)), times, episodes)
-        for *key, inputs_at, outcomes_at in store.query_rows(_SLICES, {"model": model})
+        for *key, inputs_at, outcomes_at in store.query_rows(_SLICES, {"model": model, "performance": list(PERFORMANCE)})
         for times in [{"inputs_at": inputs_at, "outcomes_at": outcomes_at}]
     ]
 
