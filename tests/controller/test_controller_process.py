@@ -263,7 +263,9 @@ def test_killed_between_decided_and_performed(
     again.wait_until("everybody is told", lambda: not again.get(f"/v1/decisions/{decision.id}")["pending"])
     assert again.terminate() == 0
     assert broker.breaks() == []  # one chain, over the kill and the other process
-    steps = [(entry.kind, entry.step) for entry in broker.decisions() if entry.kind not in ("notify", "register")]
+    steps = [
+        (entry.kind, entry.step) for entry in broker.decisions() if entry.kind not in ("notify", "register")
+    ]
     assert sorted(steps) == [("retrain", "decided"), ("retrain", "performed")]
 
 
@@ -306,6 +308,12 @@ def test_a_rollback_reaches_the_serving_layers_within_a_second(
         "the rollout begins",
         lambda: process.client.post("/v1/rollouts", json={"model": "fraud", "version": "2"}).is_success,
     )
+    process.wait_until(
+        "the registration is in the log", lambda: process.client.get("/v1/lineage/fraud/2").is_success
+    )
+    lineage = process.get("/v1/lineage/fraud/2")
+    assert 0 < lineage["registered_ms"] <= lineage["events"][0]["at_ms"]  # by the broker's time of the record
+    assert [event["kind"] for event in lineage["events"]].count("register") == 1
     assert process.client.post("/v1/rollouts/fraud/advance", json={}).json()["at"] == "canary at 5 %"
     consumer = Consumer(broker.settings.librdkafka() | {"group.id": "serving"})
     consumer.assign([TopicPartition(topics.TRAFFIC.name, partition, OFFSET_END) for partition in range(4)])

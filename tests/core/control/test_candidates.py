@@ -13,7 +13,7 @@ from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import Variant
 from driftsonde.core.origin import Origin
 from driftsonde.core.signals import SignalKind
-from driftsonde.core.spec import ActionPolicy, Mode
+from driftsonde.core.spec import ActionPolicy, Mode, PromotionRule, StageRule
 
 ONLY_1 = (Share("1", Variant.CHAMPION, 1.0),)
 ORIGIN = Origin("mlflow models:/fraud/2")
@@ -75,6 +75,26 @@ def test_any_other_policy_leaves_it_to_a_person(mode: Mode) -> None:
 
 def test_where_another_is_on_its_way_it_waits() -> None:
     assert kinds(retrained(CANARY_SPLIT, policy(Mode.AUTO))[1]) == CANDIDATE
+
+
+@pytest.mark.parametrize(
+    ("asked", "followed"),
+    [
+        (PromotionRule(staging=StageRule(known=("owner",))), [Kind.STAGE, Kind.ROLLOUT]),
+        (
+            PromotionRule(staging=StageRule(known=("owner",)), production=StageRule(baseline=True)),
+            [Kind.STAGE],
+        ),
+        (PromotionRule(staging=StageRule(approvals=("approver",))), []),
+        (PromotionRule(production=StageRule(known=("owner",))), [Kind.ROLLOUT]),
+    ],
+)
+def test_it_goes_as_far_as_the_criteria_let_it(asked: PromotionRule, followed: list[Kind]) -> None:
+    actions = ActionPolicy(retrain=Mode.AUTO, promote=Mode.AUTO)
+    governance = Governance(actions, "p1", owner="ann", promotion=asked)
+    rules = replace(policy(Mode.AUTO), governance=lambda _: governance)
+    _, decisions = retrained(ONLY_1, rules)
+    assert kinds(decisions) == [*CANDIDATE, *((kind, Step.DECIDED) for kind in followed)]
 
 
 def test_where_automation_is_stopped_it_waits() -> None:

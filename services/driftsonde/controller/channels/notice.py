@@ -156,6 +156,8 @@ _DONE = {
     (Kind.MAINTENANCE, Step.DECIDED): "maintenance is announced",
     (Kind.AUTOMATION, Step.DECIDED): "the automation is switched",
     (Kind.ESCALATE, Step.DECIDED): "told to the next in line, because nobody acknowledged it",
+    (Kind.REVIEW, Step.DECIDED): "a person has reviewed the version",
+    (Kind.STAGE, Step.DECIDED): "the version is in its next stage",
     (Kind.ESCALATE, Step.PERFORMED): "nothing more is asked of you",
 }
 _STEPS = {

@@ -2,16 +2,26 @@
 
 from dataclasses import replace
 
+from driftsonde.core.control.criteria import next_stage, stage_of
 from driftsonde.core.control.decisions import CONTROLLER, Action, Decision, Detail, Kind, Step
-from driftsonde.core.control.inputs import Found, Refused, Registered, RolloutStart, Setting
+from driftsonde.core.control.inputs import (
+    Found,
+    Promotion,
+    Refused,
+    Registered,
+    RolloutStart,
+    Setting,
+    Unknown,
+)
 from driftsonde.core.control.making import next_step
+from driftsonde.core.control.promotion import on_promotion
 from driftsonde.core.control.quiet import maintenance_of
-from driftsonde.core.control.registered import Registration
+from driftsonde.core.control.registered import Registration, Stage
 from driftsonde.core.control.registering import on_registered
 from driftsonde.core.control.rolling import on_rollout_start
-from driftsonde.core.control.state import State
+from driftsonde.core.control.state import ModelState, State, fold
 from driftsonde.core.signals import derive_id
-from driftsonde.core.spec import Mode
+from driftsonde.core.spec import Mode, StageRule
 
 
 def lookout(retraining: Decision, now_ms: int, setting: Setting) -> list[Decision]:
@@ -73,10 +83,22 @@ def sent_on_its_way(state: State, candidate: Decision, now_ms: int, setting: Set
     by_itself = setting.governance(model.model).actions.promote is Mode.AUTO
     if not by_itself or state.stopped(model.model) or maintenance_of(model, now_ms):
         return []
-    start = RolloutStart(
-        model.model, record.run, CONTROLLER, f"it comes of retraining {candidate.detail.parent}"
-    )
+    why = f"it comes of retraining {candidate.detail.parent}"
+    staged = _staged(model, Promotion(model.model, record.run, CONTROLLER, why), now_ms, setting)
+    model = fold(state, staged).model(model.model)
     try:
-        return on_rollout_start(model, start, now_ms, setting)
-    except Refused:  # another is under way, or nothing serves yet: the candidate waits for a person
+        start = RolloutStart(model.model, record.run, CONTROLLER, why)
+        return [*staged, *on_rollout_start(model, start, now_ms, setting)]
+    except Refused:  # another is under way, nothing serves yet, something is missing: it waits for a person
+        return staged
+
+
+def _staged(model: ModelState, wish: Promotion, now_ms: int, setting: Setting) -> list[Decision]:
+    """The way to staging, where the policy asks for something before it, and nothing is missing."""
+    rule = setting.governance(model.model).promotion.staging
+    if rule == StageRule() or next_stage(stage_of(model, wish.version)) is not Stage.STAGING:
+        return []
+    try:
+        return on_promotion(model, wish, now_ms, setting)
+    except (Refused, Unknown):
         return []
