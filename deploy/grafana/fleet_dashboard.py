@@ -13,7 +13,7 @@ from blocks import (
     table_sql,
     thresholds,
 )
-from places import CONSOLE, DEPLOYMENTS_OF_ALL, to_console
+from places import CONSOLE, DEPLOYMENTS_OF_ALL, INCIDENT, INCIDENT_OF_SIGNAL, to_console
 
 MODEL_LINK = "/d/driftsonde-model?var-model=${__data.fields.model}&var-version=${__data.fields.version}&var-variant=${__data.fields.variant}&${__url_time_range}"
 
@@ -178,14 +178,16 @@ def fleet() -> Json:
                 table(
                     "Newest signals",
                     table_sql(
-                        """
-                        SELECT window_end, kind, rule, model, version, variant, segment, summary
-                        FROM signals FINAL
+                        f"""
+                        SELECT window_end, kind, rule, model, version, variant, segment, summary, incident
+                        FROM (SELECT * FROM signals FINAL) AS said
+                        {INCIDENT_OF_SIGNAL}
                         WHERE $__timeFilter(window_end)
                         ORDER BY window_end DESC, id
                         LIMIT 100
                         """
                     ),
+                    overrides=[INCIDENT],
                 )
             ],
         ],

@@ -19,7 +19,7 @@ from blocks import (
     thresholds,
     variable,
 )
-from places import CONSOLE, DEPLOYMENTS, INCIDENT, to_console
+from places import CONSOLE, DEPLOYMENTS, INCIDENT, INCIDENT_OF_SIGNAL, to_console
 
 WHOLE = "whole model"  # how the segment '' is called in the list
 MODEL = "model = ${model:sqlstring}"
@@ -537,14 +537,16 @@ def _signals() -> Panel:
         "Signals",
         table_sql(
             f"""
-            SELECT window_end, kind, rule, segment, since, summary, episode, baseline, policy, evidence
-            FROM signals FINAL
+            SELECT window_end, kind, rule, segment, since, summary, incident, episode, baseline, policy, evidence
+            FROM (SELECT * FROM signals FINAL) AS said
+            {INCIDENT_OF_SIGNAL}
             WHERE {VERSION} AND $__timeFilter(window_end)
             ORDER BY window_end DESC, id
             LIMIT 200
             """
         ),
         description="Of the version, all segments.",
+        overrides=[INCIDENT],
     )
 
 

@@ -9,6 +9,12 @@ INCIDENT = override(
     "incident", links=[{"title": "Open the incident", "url": "${console:raw}/incidents/${__value.text}"}]
 )
 
+# Beside signals: which incident each belongs to, "" where it led to none.
+INCIDENT_OF_SIGNAL = """
+LEFT ANY JOIN (SELECT signal AS id, any(incident) AS incident FROM decisions WHERE signal != '' GROUP BY signal) AS led
+USING (id)
+"""
+
 _DEPLOYMENTS = """
 SELECT timestamp AS time, concat(model, ': ', kind) AS title, JSONExtractString(detail, 'reason') AS text, kind AS tags
 FROM decisions FINAL

@@ -58,7 +58,7 @@ COLUMNS = {
         "Models A": "model version variant windows newest_window psi_max psi_column breaches accuracy rmse label_coverage open_episodes",
         "Largest PSI of any column A": "time series psi",
         "Accuracy A": "time series accuracy",
-        "Newest signals A": "window_end kind rule model version variant segment summary",
+        "Newest signals A": "window_end kind rule model version variant segment summary incident",
     },
     "model.json": {
         "model": "model",
@@ -89,7 +89,7 @@ COLUMNS = {
         "All rows shown, against the baseline A": "column kind role baseline reference_rows rows psi js_divergence",
         "All rows shown, against the period of the same length before A": "column kind role rows_before rows psi js_divergence",
         "Statistics past their bar A": "window_start window_end column metric n value lower upper threshold revision",
-        "Signals A": "window_end kind rule segment since summary episode baseline policy evidence",
+        "Signals A": "window_end kind rule segment since summary incident episode baseline policy evidence",
         "Decisions A": "timestamp kind step mode actor version reason incident signal policy id",
     },
     "rollout.json": {
@@ -183,6 +183,17 @@ def test_the_fleet_shows_the_newest_numbers_of_each_model(store: Store) -> None:
 
 
 @pytest.mark.io
+@pytest.mark.parametrize("place", [("fleet.json", "Newest signals A"), ("model.json", "Signals A")])
+def test_a_signal_leads_to_its_incident(store: Store, place: tuple[str, str]) -> None:
+    incidents = {row["kind"]: row["incident"] for row in run(store, *place).to_pylist()}
+    assert incidents["retrain"] == "i1"
+    assert incidents["alert"] == ""
+    (dashboard,) = [entry for name, entry in DASHBOARDS.items() if name == place[0]]
+    (panel,) = [panel for panel in dashboard["panels"] if panel["title"] == place[1].removesuffix(" A")]
+    assert "${console:raw}/incidents/${__value.text}" in str(panel["fieldConfig"])
+
+
+@pytest.mark.io
 def test_proposals_wait_until_somebody_decides(store: Store) -> None:
     assert run(store, "fleet.json", "Waiting for a person A").to_pylist() == [{"proposals": 1}]
 
@@ -217,7 +228,11 @@ def test_the_checked_in_dashboards_are_what_the_program_writes(tmp_path: Path) -
     kept = {"dashboards": GRAFANA / "dashboards", "alerting": GRAFANA / "provisioning" / "alerting"}
     for name in kept:
         (tmp_path / name).mkdir()
-    command: list[str | Path] = [sys.executable, GRAFANA / "build_dashboards.py", *(tmp_path / name for name in kept)]
+    command: list[str | Path] = [
+        sys.executable,
+        GRAFANA / "build_dashboards.py",
+        *(tmp_path / name for name in kept),
+    ]
     subprocess.run(command, check=True)
     for name, folder in kept.items():
         assert texts_of(folder) == texts_of(tmp_path / name)
