@@ -3,13 +3,21 @@ regression model. Statistics come from the real functions; the times are a fixed
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
+from control_examples import signal
 from driftsonde.adapters.clickhouse import Store
-from driftsonde.core.events import Ints
+from driftsonde.core.control.canonical import detail_to_json
+from driftsonde.core.control.decisions import Change, Detail, Switch
+from driftsonde.core.control.rollout import advanced, begun, split_of
+from driftsonde.core.control.traffic import Share, Traffic
+from driftsonde.core.events import Ints, Variant
+from driftsonde.core.signals import SignalKind
+from driftsonde.core.spec import HOUR_MS, RolloutRule
 from driftsonde.core.statistics.distances import jensen_shannon_divergence, population_stability_index
 from driftsonde.core.statistics.intervals import wilson
 
@@ -215,27 +223,19 @@ def _evidence(hour: int) -> Row:
 def _decisions() -> list[Row]:
     """An incident, one proposal that was approved, one that waits, a version on its way, and what people were refused.
     Each model's decisions are a chain; hashes are named after their place in it."""
-    opened = {"change": "opened", "signal": {"since_ms": int((START + 35 * HOUR).timestamp() * 1000)}}
+    recommended = Detail(reason="the policy recommends")
     fraud = [
-        ("r1", "decided", "rollout", "2", 24, "ada", _rollout(0, "running", 0.0)),
-        ("r2", "decided", "rollout", "2", 30, "ada", _rollout(1, "running", 0.05)),
-        ("a1", "decided", "alert", "1", 37, "controller", opened),
-        ("d1", "proposed", "retrain", "1", 38, "controller", {"reason": "the policy recommends"}),
-        ("d1", "approved", "retrain", "1", 39, "ada", {"reason": "the policy recommends"}),
-        ("d2", "proposed", "retrain", "1", 40, "controller", {"reason": "the policy recommends"}),
+        ("r1", "decided", "rollout", "2", 24, "ada", _rollout(0)),
+        ("r2", "decided", "rollout", "2", 30, "ada", _rollout(1)),
+        ("a1", "decided", "alert", "1", 37, "controller", _opened()),
+        ("d1", "proposed", "retrain", "1", 38, "controller", recommended),
+        ("d1", "approved", "retrain", "1", 39, "ada", recommended),
+        ("d2", "proposed", "retrain", "1", 40, "controller", recommended),
     ]
     everywhere = [
-        (
-            "n1",
-            "rejected",
-            "refusal",
-            "",
-            41,
-            "bob",
-            {"reason": "PUT /v1/automation: this needs the role admin"},
-        ),
-        ("n2", "decided", "automation", "", 42, "ada", {"switch": "stopped"}),
-        ("n3", "decided", "automation", "", 43, "ada", {"switch": "running"}),
+        ("n1", "rejected", "refusal", "", 41, "bob", Detail(reason="stop: this needs the role admin")),
+        ("n2", "decided", "automation", "", 42, "ada", Detail(switch=Switch.STOPPED)),
+        ("n3", "decided", "automation", "", 43, "ada", Detail(switch=Switch.RUNNING)),
     ]
     return [
         {
@@ -246,11 +246,11 @@ def _decisions() -> list[Row]:
             "version": version,
             "incident": "i1" if version == "1" else "",
             "signal": "s38" if version == "1" else "",
-            "mode": "recommend",
+            "mode": "recommend" if version == "1" else "",
             "actor": actor,
             "policy": "fedcba9876543210",
             "timestamp": START + hour * HOUR,
-            "detail": json.dumps(detail),
+            "detail": detail_to_json(detail),
             "sequence": place,
             "previous": f"{model} {place - 1}" if place > 1 else "",
             "hash": f"{model} {place}",
@@ -260,16 +260,19 @@ def _decisions() -> list[Row]:
     ]
 
 
-def _rollout(stage: int, status: str, weight: float) -> Row:
-    split = [
-        {"version": "1", "variant": "champion", "weight": 1.0 - weight},
-        {"version": "2", "variant": "canary" if weight else "shadow", "weight": weight},
-    ]
-    return {
-        "reason": f"version 2: canary at {100 * weight:g} %" if weight else "version 2: shadow",
-        "rollout": {"stage": stage, "status": status},
-        "traffic": {"model": "fraud", "split": split, "revision": stage + 2, "decision": f"r{stage + 1}"},
-    }
+def _rollout(stage: int) -> Detail:
+    traffic = Traffic("fraud", (Share("1", Variant.CHAMPION, 1.0),), 1, "r0")
+    rollout = begun("r1", traffic, "2", RolloutRule(), int((START + 24 * HOUR).timestamp() * 1000))
+    for _ in range(stage):
+        rollout = advanced(rollout, rollout.since_ms + 6 * HOUR_MS, 0)
+    split = Traffic("fraud", split_of(rollout, traffic.split), stage + 2, f"r{stage + 1}")
+    return Detail(reason=f"version 2: {rollout.at}", rollout=rollout, traffic=split)
+
+
+def _opened() -> Detail:
+    said = signal(SignalKind.ALERT, hour=36)
+    since_ms = int((START + 35 * HOUR).timestamp() * 1000)
+    return Detail(reason=said.summary, change=Change.OPENED, signal=replace(said, since_ms=since_ms))
 
 
 def _dead_letter(offset: int) -> Row:

@@ -122,7 +122,9 @@ def read_fleet(store: Store, model: str = "") -> list[VersionState]:
     episodes = read_open_episodes(store, model)
     return [
         _version(store, dict(zip(("model", "version", "variant"), key, strict=True)), times, episodes)
-        for *key, inputs_at, outcomes_at in store.query_rows(_SLICES, {"model": model, "performance": list(PERFORMANCE)})
+        for *key, inputs_at, outcomes_at in store.query_rows(
+            _SLICES, {"model": model, "performance": list(PERFORMANCE)}
+        )
         for times in [{"inputs_at": inputs_at, "outcomes_at": outcomes_at}]
     ]
 

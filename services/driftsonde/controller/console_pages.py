@@ -21,6 +21,7 @@ from driftsonde.controller.backend import Backend, submit
 from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.inputs import Refused, Unknown, Wish
 from driftsonde.core.control.traffic import InvalidSplit
+from driftsonde.core.events import InvalidEvent
 
 COOKIE = "driftsonde_token"
 _MAX_FORM_BYTES = 16_384
@@ -145,6 +146,8 @@ def _route_of(pages: Pages) -> type[APIRoute]:
                     return pages.trouble(None, 503, _TITLES[503], f"{error}.")
                 except (StoreUnavailable, StoreRejected):
                     return pages.trouble(None, 503, "The store can't be read", STORE_AWAY)
+                except InvalidEvent as error:
+                    return pages.trouble(None, 500, "Something stored can't be read", f"{error}.")
                 except RequestValidationError as error:
                     said = "; ".join(f"{entry['loc'][-1]}: {entry['msg']}" for entry in error.errors())
                     return pages.trouble(None, 422, _TITLES[422], f"{said}.")
