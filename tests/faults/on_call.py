@@ -59,7 +59,7 @@ class OnCall:
         while wanted.keys() - {entry.id for entry in decisions(kafka, model) if entry.kind is Kind.NOTIFY}:
             assert time.monotonic() < deadline_s, "notices that did not come to an end"
             time.sleep(0.25)
-        received = list(self.receiver.received)
+        received = self.about(kafka, model)
         first: dict[str, Received] = {}
         for message in received:
             message.verify()
@@ -68,6 +68,17 @@ class OnCall:
         assert first.keys() == wanted.keys()
         assert _by_lane(wanted, wanted) == _by_lane(first, wanted)
         return len(received) - len(first)
+
+    def about(self, kafka: KafkaSettings, model: str) -> list[Received]:
+        """What has come, but for the notices of other models: in a shared world, theirs come here, too."""
+        received = list(self.receiver.received)
+        others = {
+            effect.id
+            for entry in _read(kafka, DECISIONS)
+            if isinstance(entry, Decision) and entry.model != model
+            for effect in effects(entry)
+        }
+        return [message for message in received if message.id not in others]
 
 
 def decisions(kafka: KafkaSettings, model: str) -> list[Decision]:

@@ -20,6 +20,7 @@ SERVING_S = 10.0
 BUSY = 6.0
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stopped_in_an_outage_ends_in_time(at: Trials, record_property: Record) -> None:
     """The store takes connections and never answers, the broker is gone; what is not stored is read again after it."""
     with at.workers("stopped_in_outage", names=(*WORKERS, *CONTROLLERS)) as door:

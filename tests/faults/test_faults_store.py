@@ -33,7 +33,7 @@ def test_every_fault_in_turn(at: Trials, record_property: Record) -> None:
             if window in turns:
                 door.fault, door.every = turns[window]
             before = door.struck
-            time.sleep(4.0 if door.fault == "away" else PACE_S)
+            time.sleep(4.0 if door.fault == "away" else PACE_S if window < 22 else 0.0)
             struck[door.fault] = struck.get(door.fault, 0) + door.struck - before
             if window == 21:
                 door.behave()

@@ -142,9 +142,10 @@ def test_no_notice_is_lost_and_incidents_keep_their_order(
         )
         assert told.door.struck > 0
         assert {notice.step for notice in notices(it, model)} == {Step.PERFORMED}
-        received = {message.id: message.body for message in told.receiver.received}
+        about = told.about(it.settings.kafka, model)
+        received = {message.id: message.body for message in about}
         order: dict[str, list[str]] = {}
-        for name in dict.fromkeys(message.id for message in told.receiver.received):
+        for name in dict.fromkeys(message.id for message in about):
             order.setdefault(received[name]["data"]["incident"]["id"], []).append(received[name]["type"])
         assert len(order) == incidents
         assert all(tuple(types) == STORY for types in order.values())
@@ -172,7 +173,7 @@ def test_what_is_given_up_is_visible(it: World, tmp_path: Path) -> None:
                 it.kill(name)
                 it.start(name)
                 it.wait_ready(name)
-            types = [message.body["type"] for message in told.receiver.received]
+            types = [message.body["type"] for message in told.about(it.settings.kafka, model)]
             assert types == [STORY[0]] * 3 + [STORY[2]]
 
 
