@@ -16,6 +16,7 @@ from driftsonde.controller.door import Door
 from driftsonde.controller.problems import Unavailable
 from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.state import State
+from driftsonde.core.events import InvalidEvent
 
 pytestmark = pytest.mark.io
 
@@ -339,4 +340,14 @@ def test_an_instance_that_stands_by_says_so_as_a_page(desk: Desk, store: Store) 
         for path in ("/", "/rollouts", "/decisions", "/controls", "/models/fraud"):
             assert "another instance leads" in text_of(page.get(path), 503)
         assert "windows:" in text_of(page.get("/models/fraud", params={"windows": "many"}), 422)
+    door.close()
+
+
+def test_what_is_stored_and_can_t_be_read_is_a_page_too(desk: Desk, store: Store) -> None:
+    def broken() -> State:
+        raise InvalidEvent("detail", "no JSON")
+
+    door = serve(desk, store, state=broken)
+    with browser(door) as page:
+        assert "Something stored can't be read detail: no JSON" in text_of(page.get("/decisions"), 500)
     door.close()
