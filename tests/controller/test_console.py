@@ -241,6 +241,13 @@ def test_a_paused_rollout_goes_on_and_one_that_is_over_can_be_started_anew(
     assert "Earlier version 2 in place of 1: rolled-back" in again
 
 
+def test_an_incident_ranks_the_columns_of_its_window(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, desk = rolling
+    text = text_of(page.get(f"/incidents/{desk.incident.id}"))
+    ranked = text[text.index("All columns in this window") :]
+    assert re.search(r"PSI, threshold amount 0\.[2-9]\d 0\.20 (country|score) 0\.0", ranked)
+
+
 def test_what_is_not_there_of_a_rollout_is_said(
     page: httpx.Client, rolling: tuple[httpx.Client, Desk]
 ) -> None:

@@ -8,6 +8,7 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.stored_control import decision_records, signal_records
 from driftsonde.adapters.wire_control import signal_from_record
 from driftsonde.core.baseline import Baseline
+from driftsonde.core.signals import Signal
 from driftsonde.report.drift import detailed, rank_columns, wanted_windows
 from driftsonde.report.formats import format_bin
 from driftsonde.report.page import Page, build_page
@@ -43,6 +44,26 @@ FROM windows FINAL
 WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
       AND column = {column:String} AND toUnixTimestamp64Milli(window_start) = {start_ms:Int64}
 """
+
+_RANKED = """
+SELECT column, value, threshold, breached
+FROM metrics FINAL
+WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
+      AND metric = 'psi' AND toUnixTimestamp64Milli(window_start) = {start_ms:Int64} AND isFinite(value)
+ORDER BY breached DESC, if(threshold > 0, value / threshold, value) DESC, column
+LIMIT {most:UInt32}
+"""
+RANKED_COLUMNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A column's population stability index in one window, and its bar (NaN without one)."""
+
+    column: str
+    psi: float
+    threshold: float
+    breached: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +124,18 @@ def read_counts(
         for kind, edges, categories, counts, reference in store.query_rows(_COUNTS, params):
             found[window] = tuple(bins_of(kind, edges, categories, counts, reference))
     return found
+
+
+def read_ranking(store: Store, signal: Signal) -> tuple[Ranked, ...]:
+    """The columns in the window that a signal is about, the furthest beyond its bar first; at most `RANKED_COLUMNS`."""
+    params = {
+        "model": signal.model,
+        "version": signal.version,
+        "variant": signal.variant.value,
+        "start_ms": signal.window_start_ms,
+        "most": RANKED_COLUMNS,
+    }
+    return tuple(Ranked(*row) for row in store.query_rows(_RANKED, params))
 
 
 def bins_of(

@@ -1,16 +1,20 @@
 """What the pages show, in words and numbers: built from the judge's results and the controller's state."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from markupsafe import Markup
+
 from driftsonde.console.fleet import Health, VersionState
+from driftsonde.console.stories import Ranked
 from driftsonde.console.texts import age, coverage_text, drift_text, judged_text, number_text, worst_text
 from driftsonde.core.control.decisions import Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
 from driftsonde.core.control.state import Record, State
 from driftsonde.core.control.traffic import share_of
 from driftsonde.core.signals import Evidence, Signal, SignalKind
+from driftsonde.report import svg
 from driftsonde.report.column_detail import BarPair, pairs_of
 from driftsonde.report.formats import format_metric, format_moment, name_of
 from driftsonde.report.results import BinCount, ColumnWindow
@@ -83,6 +87,17 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
+class RankedLine:
+    """One column's drift in the incident's window."""
+
+    column: str
+    bar: Markup
+    psi: str
+    threshold: str
+    breached: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """Something that waits for a yes or a no."""
 
@@ -99,6 +114,7 @@ class IncidentView:
     line: IncidentLine
     window: str
     evidence: tuple[EvidenceLine, ...]
+    ranked: tuple[RankedLine, ...]
     distributions: tuple[Distribution, ...]
     done: tuple[DecisionLine, ...]
     proposals: tuple[Proposal, ...]
@@ -176,6 +192,7 @@ def incident_view(
     incident: Incident,
     state: State,
     signal: Signal | None,
+    ranking: Sequence[Ranked],
     counts: Iterable[tuple[ColumnWindow, tuple[BinCount, ...]]],
     now: datetime,
 ) -> IncidentView:
@@ -190,6 +207,7 @@ def incident_view(
         if signal
         else "",
         evidence=tuple(_evidence_line(entry) for entry in signal.evidence) if signal else (),
+        ranked=tuple(_ranked_lines(ranking)),
         distributions=tuple(_distribution(window, bins) for window, bins in counts),
         done=tuple(
             decision_line(decision, incident.summary)
@@ -210,6 +228,18 @@ def _evidence_line(entry: Evidence) -> EvidenceLine:
         interval=f"{low} to {high}" if low != high else low,
         n=f"{entry.n:,}",
     )
+
+
+def _ranked_lines(ranking: Sequence[Ranked]) -> Iterator[RankedLine]:
+    largest = max((entry.psi for entry in ranking), default=0.0) or 1.0
+    for entry in ranking:
+        yield RankedLine(
+            column=entry.column,
+            bar=svg.share_bar(entry.psi / largest, "after" if entry.breached else "before"),
+            psi=format_metric("psi", entry.psi),
+            threshold=format_metric("psi", entry.threshold),
+            breached=entry.breached,
+        )
 
 
 def _distribution(window: ColumnWindow, bins: Sequence[BinCount]) -> Distribution:

@@ -1,5 +1,6 @@
 """The console: pages for people, for whom a browser asks. The same guard and the same writer as the API's."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
@@ -11,7 +12,15 @@ from fastapi.security import HTTPAuthorizationCredentials
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.console.fleet import VersionState, read_fleet
 from driftsonde.console.rendering import files
-from driftsonde.console.stories import MOST_WINDOWS, USUAL_WINDOWS, newest_period, read_counts, read_page
+from driftsonde.console.stories import (
+    MOST_WINDOWS,
+    USUAL_WINDOWS,
+    Ranked,
+    newest_period,
+    read_counts,
+    read_page,
+    read_ranking,
+)
 from driftsonde.console.views import fleet_view, incident_view, newest_signal, wanted_counts
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.console_pages import COOKIE, STORE_AWAY, Button, Form, Pages, form_of, local_path
@@ -27,8 +36,10 @@ from driftsonde.core.control.inputs import (
     Snooze,
     Wish,
 )
+from driftsonde.core.signals import Signal
 from driftsonde.core.spec import HOUR_MS
 from driftsonde.report.formats import format_moment
+from driftsonde.report.results import BinCount, ColumnWindow
 
 # A version that has not been judged for so long is silent.
 SILENT_AFTER = timedelta(days=1)
@@ -178,11 +189,8 @@ def _incidents_router(pages: Pages) -> APIRouter:
         if incident is None:
             return pages.trouble(person, 404, "No such incident", f"No incident {incident_id} is known.")
         signal = newest_signal(incident, state.model(incident.model).records.values())
-        try:
-            counts = read_counts(backend.store, incident.model, wanted_counts(signal))
-        except (StoreUnavailable, StoreRejected):
-            counts = {}
-        view = incident_view(incident, state, signal, counts.items(), datetime.now(UTC))
+        ranking, counts = _evidence(backend, signal)
+        view = incident_view(incident, state, signal, ranking, counts.items(), datetime.now(UTC))
         offered = [ACKNOWLEDGE] if view.can_acknowledge else []
         offered += ON_OPEN if view.is_open else ()
         return pages.show(
@@ -211,6 +219,19 @@ def _incidents_router(pages: Pages) -> APIRouter:
         )
 
     return router
+
+
+def _evidence(
+    backend: Backend, signal: Signal | None
+) -> tuple[tuple[Ranked, ...], Mapping[ColumnWindow, tuple[BinCount, ...]]]:
+    """What the store adds to an incident; nothing where it can't be read, so that people can still act."""
+    if signal is None:
+        return (), {}
+    try:
+        counts = read_counts(backend.store, signal.model, wanted_counts(signal))
+        return read_ranking(backend.store, signal), counts
+    except (StoreUnavailable, StoreRejected):
+        return (), {}
 
 
 def _newest(baselines: list[Baseline]) -> Baseline:
