@@ -155,6 +155,14 @@ def test_every_query_returns_rows_of_its_columns(store: Store, query: Query) -> 
         check_series(result)
 
 
+@pytest.mark.io
+def test_every_query_runs_where_there_is_nothing_to_show(store: Store) -> None:
+    nobody = dict.fromkeys(VARIABLES, "nobody")
+    for query in QUERIES:
+        result = store.query_arrow(expand(query.sql, nobody, END, END + HOUR))
+        assert result.column_names == COLUMNS[query.dashboard][query.place].split()
+
+
 def check_series(result: pa.Table) -> None:
     """What Grafana asks of time series: times first and in order, labels, at least one number; no point twice."""
     assert result.column_names[0] == "time"
