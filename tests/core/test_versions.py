@@ -128,6 +128,20 @@ def test_a_canary_that_was_rolled_back_and_left_is_compared_anew() -> None:
     assert again[0].episode != signals[0].episode
 
 
+def test_rows_as_shadow_and_as_canary_in_one_window_meet_the_champion_once() -> None:
+    def key(version: str, variant: Variant) -> WindowKey:
+        return WindowKey(0, "m", version, variant, "")
+
+    arms = {
+        key("1", Variant.CHAMPION): Arm(100, 90),
+        key("2", Variant.SHADOW): Arm(30, 20),
+        key("2", Variant.CANARY): Arm(10, 9),
+    }
+    state, _ = compare_versions(ModelState(), arms, PLANS)
+    known = state.comparisons["2"]
+    assert (known.champion, known.canary) == (Arm(100, 90), Arm(40, 29))
+
+
 def test_a_canary_that_left_quietly_is_forgotten_later_and_without_a_word() -> None:
     state, signals = run([{"1": GOOD, "canary 2": Arm(60, 54)}] + [{"1": GOOD}] * 9)
     assert (signals, state.comparisons["2"].absent) == ([], 9)

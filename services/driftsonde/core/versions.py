@@ -31,10 +31,9 @@ def compare_versions(
     total, signals = Arm(), list[Signal]()
     for arm in champions.values():
         total = total.plus(arm.labelled, arm.correct)
-    for key, arm in whole.items():
-        if key.variant in COMPARED:
-            state, said = compare_canary(state, key, plans[key.version], total, arm)
-            signals.extend((*said, *support(state, key, plans[key.version])))
+    for key, arm in _contenders(whole):
+        state, said = compare_canary(state, key, plans[key.version], total, arm)
+        signals.extend((*said, *support(state, key, plans[key.version])))
     if not champions:
         return state, signals
     first = min(champions)
@@ -42,6 +41,16 @@ def compare_versions(
     state, gone = _without_absent(state, window, {key.version for key in whole if key.variant in COMPARED})
     state, said = _succeed(state, window, champions, plans)
     return state, [*signals, *gone, *said]
+
+
+def _contenders(whole: Mapping[WindowKey, Arm]) -> list[tuple[WindowKey, Arm]]:
+    """What is compared with the champion: one for each version, though it be shadow and canary within one window."""
+    found: dict[str, tuple[WindowKey, Arm]] = {}
+    for key, arm in whole.items():
+        if key.variant in COMPARED:
+            first, before = found.get(key.version, (key, Arm()))
+            found[key.version] = (first, before.plus(arm.labelled, arm.correct))
+    return list(found.values())
 
 
 def _without_absent(
