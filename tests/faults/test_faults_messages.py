@@ -156,7 +156,8 @@ def dead_letters(it: World) -> dict[Place, list[str]]:
 
 
 def new_letters(it: World, before: set[Place]) -> dict[Place, list[str]]:
-    return {place: reasons for place, reasons in dead_letters(it).items() if place not in before}
+    """After a rebalance in the middle of a chunk a letter is sent again; in the table there is one for each place."""
+    return {place: sorted(set(reasons)) for place, reasons in dead_letters(it).items() if place not in before}
 
 
 def wait_for(found: Callable[[], T], expected: T, timeout_s: float) -> T:
