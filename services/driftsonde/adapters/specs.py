@@ -91,10 +91,6 @@ def spec_to_json(value: ModelSpec | Policy) -> str:
     return _dump_json(spec_document(value))
 
 
-def spec_to_toml(value: ModelSpec | Policy) -> str:
-    return "\n".join(_toml_lines(spec_document(value), ())) + "\n"
-
-
 def _parse(kind: type[_Spec], document: Mapping[str, object]) -> _Spec:
     problems: list[str] = []
     fields = _to_fields(kind, document, "", problems)
@@ -142,17 +138,6 @@ def _pydantic_problems(error: pydantic.ValidationError) -> Iterator[str]:
             yield f"{path}: is missing"
         else:
             yield f"{path}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"
-
-
-def _toml_lines(document: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    for key, content in document.items():
-        if not isinstance(content, Mapping):
-            # JSON's texts, numbers, booleans and lists are TOML's, but for DEL, which TOML wants escaped.
-            yield f"{key} = {json.dumps(content, ensure_ascii=False)}".replace("\x7f", "\\u007F")
-    for key, content in document.items():
-        if isinstance(content, Mapping):
-            yield from ("", f"[{'.'.join((*path, key))}]")
-            yield from _toml_lines(content, (*path, key))
 
 
 # --- Baselines -----------------------------------------------------------------------------------------------------
