@@ -35,10 +35,28 @@ class Point:
 
 def fold(axis: TimeAxis, series: Series, how: Fold) -> tuple[Point, ...]:
     """The points of a series in the order of time; cells without a window have none."""
+    if not len(series.n):
+        return ()
     cells = axis.cells_of(series.starts_ms)
-    bounds = np.flatnonzero(np.diff(cells)) + 1
-    places: list[Ints] = np.split(np.arange(len(cells), dtype=np.int64), bounds)
-    return tuple(_point(series.take(part), int(cells[part[0]]), how) for part in places if len(part))
+    firsts = np.flatnonzero(np.diff(cells, prepend=-1))
+    lasts = np.append(firsts[1:], len(cells)) - 1
+    numbers = (series.value, series.lower, series.upper, series.threshold)
+    if how is Fold.WORST:
+        worst = np.lexsort((-excess(series), ~series.breached, cells))[firsts]
+        folded = [values[worst] for values in numbers]
+    else:
+        folded = [_means(values, series.n, firsts) for values in numbers]
+    columns = (
+        cells[firsts],
+        series.starts_ms[firsts],
+        series.ends_ms[lasts],
+        lasts - firsts + 1,
+        np.add.reduceat(series.n, firsts),
+        *folded,
+        np.add.reduceat(series.breached.astype(np.int64), firsts),
+    )
+    # Python's own numbers: a page formats some thousands of them, one by one.
+    return tuple(Point(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
 
 
 def weighted_mean(values: Floats, n: Ints) -> float:
@@ -53,20 +71,9 @@ def excess(series: Series) -> Floats:
     return np.where(np.isfinite(series.value), series.value / bars, -np.inf)
 
 
-def _point(part: Series, cell: int, how: Fold) -> Point:
-    def one(values: Floats) -> float:
-        return float(values[worst]) if how is Fold.WORST else weighted_mean(values, part.n)
-
-    worst = int(np.lexsort((-excess(part), ~part.breached))[0])
-    return Point(
-        cell=cell,
-        start_ms=int(part.starts_ms[0]),
-        end_ms=int(part.ends_ms[-1]),
-        windows=len(part.n),
-        n=int(part.n.sum()),
-        value=one(part.value),
-        lower=one(part.lower),
-        upper=one(part.upper),
-        threshold=one(part.threshold),
-        breached=int(part.breached.sum()),
-    )
+def _means(values: Floats, n: Ints, firsts: Ints) -> Floats:
+    """`weighted_mean` of each of the parts that begin at `firsts`."""
+    weights = np.where(np.isfinite(values), n, 0)
+    sums = np.add.reduceat(np.where(weights > 0, values, 0.0) * weights, firsts)
+    totals = np.add.reduceat(weights, firsts)
+    return np.divide(sums, totals, out=np.full(len(firsts), np.nan), where=totals > 0)

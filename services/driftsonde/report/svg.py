@@ -6,7 +6,7 @@ Coordinates: x from 0 to the plot's width in cells, y from 0 (top) to `HEIGHT`.
 
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 HEIGHT = 100
 
@@ -16,43 +16,42 @@ XY = tuple[float, float]
 def plot(width: float, label: str, marks: Iterable[Markup], height: int = HEIGHT) -> Markup:
     """A drawing that fills its place; `label` is what a screen reader says instead of it."""
     return Markup(
-        '<svg class="plot" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    ).format(_text(width), height, label, Markup("").join(marks))
+        f'<svg class="plot" viewBox="0 0 {_text(width)} {height}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(label)}">{"".join(marks)}</svg>'
+    )
 
 
 def rectangle(x: float, y: float, width: float, height: float, css: str, title: str = "") -> Markup:
     """A filled box; with a title it says what it is when pointed at."""
-    start = Markup('<rect x="{}" y="{}" width="{}" height="{}" class="{}"').format(
-        *(_text(number) for number in (x, y, width, height)), css
-    )
-    if not title:
-        return start + Markup("/>")
-    return start + Markup("><title>{}</title></rect>").format(title)
+    place = f'x="{_text(x)}" y="{_text(y)}" width="{_text(width)}" height="{_text(height)}"'
+    end = f"><title>{escape(title)}</title></rect>" if title else "/>"
+    return Markup(f'<rect {place} class="{escape(css)}"{end}')
 
 
 def line(points: Sequence[XY], css: str) -> Markup:
     """A line through the points; a single point becomes a dot, since caps are round."""
-    start = f"M{_pair(points[0])}"
     rest = "".join(f"L{_pair(point)}" for point in points[1:]) or "h0"
-    return Markup('<path d="{}" class="{}"/>').format(start + rest, css)
+    return Markup(f'<path d="M{_pair(points[0])}{rest}" class="{escape(css)}"/>')
 
 
 def area(upper: Sequence[XY], lower: Sequence[XY], css: str) -> Markup:
     """The surface between two lines over the same x."""
     outline = "L".join(_pair(point) for point in (*upper, *reversed(lower)))
-    return Markup('<path d="M{}z" class="{}"/>').format(outline, css)
+    return Markup(f'<path d="M{outline}z" class="{escape(css)}"/>')
 
 
 def dot(point: XY, css: str, title: str) -> Markup:
     """A round mark of the stroke's width, whatever the stretching."""
-    return Markup('<path d="M{}h0" class="{}"><title>{}</title></path>').format(_pair(point), css, title)
+    return Markup(f'<path d="M{_pair(point)}h0" class="{escape(css)}"><title>{escape(title)}</title></path>')
 
 
 def share_bar(share: float, css: str) -> Markup:
     """A horizontal bar of `share` (0 to 1) of its place. The number stands beside it, so it is hidden from readers."""
+    width = _text(100 * min(max(share, 0.0), 1.0))
     return Markup(
-        '<svg class="bar" aria-hidden="true" width="100%" height="9"><rect width="{}%" height="9" class="{}"/></svg>'
-    ).format(_text(100 * min(max(share, 0.0), 1.0)), css)
+        f'<svg class="bar" aria-hidden="true" width="100%" height="9"><rect width="{width}%" height="9" '
+        f'class="{escape(css)}"/></svg>'
+    )
 
 
 def _pair(point: XY) -> str:
