@@ -1,18 +1,25 @@
-"""A real Alertmanager: what we post becomes an alert that ends at a receiver, and so does its end."""
+"""A real Alertmanager: what we post becomes an alert that ends at a receiver, and so does its end; it is told again what it
+has forgotten."""
 
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from control_examples import after, setting, signal
+from driftsonde.adapters.metrics import create_metrics
+from driftsonde.adapters.outbound import Sender
+from driftsonde.controller.app import Controller
 from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.config_parts import Channel, Endpoint
+from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.outbox import delivery_of
 from driftsonde.core.control.routing import Route
 from driftsonde.core.control.state import State
@@ -31,8 +38,35 @@ PROGRAM = "prometheus-alertmanager"
 class Alertmanager:
     """`receiver` is where its notifications end."""
 
-    url: str
+    program: str
+    folder: Path
+    port: int
     receiver: FakeApi
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [
+                    self.program,
+                    f"--config.file={self.folder / 'alertmanager.yml'}",
+                    f"--storage.path={self.folder}",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                    "--cluster.listen-address=",
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until_ready(self.url, self.folder / "log")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(20)
 
     def notified(self, status: str, timeout_s: float = 20.0) -> Call:
         deadline_s = time.monotonic() + timeout_s
@@ -42,6 +76,10 @@ class Alertmanager:
                     return call
             time.sleep(0.05)
         pytest.fail(f"no notification of {status} in {timeout_s} s: {self.receiver.calls}")
+
+    def active(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/v2/alerts", trust_env=False).json()
+        return found
 
 
 @pytest.fixture
@@ -59,26 +97,13 @@ receivers:
     webhook_configs: [{{url: "{receiver.url}/alerts", send_resolved: true}}]
 """
     )
-    port = free_port()
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={config}",
-                f"--storage.path={tmp_path}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--cluster.listen-address=",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            wait_until_ready(f"http://127.0.0.1:{port}", tmp_path / "log")
-            yield Alertmanager(f"http://127.0.0.1:{port}", receiver)
-        finally:
-            process.kill()
-            process.wait(20)
-            receiver.close()
+    server = Alertmanager(program, tmp_path, free_port(), receiver)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        receiver.close()
 
 
 def wait_until_ready(url: str, log: Path) -> None:
@@ -126,3 +151,81 @@ def test_an_incident_is_an_alert_that_ends_at_a_receiver_and_so_does_its_end(
     assert hold(delivery.talk) == ""
     (alert,) = alertmanager.notified("resolved").body["alerts"]
     assert alert["labels"]["incident"] == opened.incident
+
+
+def test_what_is_open_is_told_again_until_it_is_over(alertmanager: Alertmanager) -> None:
+    """An Alertmanager that was killed has forgotten all alerts; so has one whose alerts have come to their `endsAt`."""
+    desk = desk_for(alertmanager, State())
+    try:
+        desk.work([signal(SignalKind.ALERT, rule=Rule.PERFORMANCE)])
+        first = wait_for_alert(alertmanager, desk)
+        alertmanager.kill()
+        alertmanager.start()
+        again = wait_for_alert(alertmanager, desk)
+        assert (again["labels"], again["startsAt"]) == (first["labels"], first["startsAt"])
+        assert again["endsAt"] > first["endsAt"]
+        desk.work([signal(SignalKind.RESOLVE, hour=1, rule=Rule.PERFORMANCE)])
+        work_until(desk, lambda: not alertmanager.active())
+        for _ in range(30):  # and stays over
+            desk.work([])
+            time.sleep(0.02)
+            assert not alertmanager.active()
+    finally:
+        desk.deliveries.stop()
+
+
+def test_whoever_takes_over_repeats_what_was_told_before(alertmanager: Alertmanager) -> None:
+    before = desk_for(alertmanager, State())
+    try:
+        before.work([signal(SignalKind.ALERT)])
+        wait_for_alert(alertmanager, before)
+        work_until(before, lambda: not before.state.pending())
+    finally:
+        before.deliveries.stop()
+    alertmanager.kill()
+    alertmanager.start()
+    after_it = desk_for(alertmanager, before.state)
+    try:
+        wait_for_alert(alertmanager, after_it)
+    finally:
+        after_it.deliveries.stop()
+
+
+def desk_for(alertmanager: Alertmanager, state: State) -> Controller:
+    """A controller that leads, and repeats every 0.2 s."""
+    endpoint = Endpoint("am", alertmanager.url, (), Channel.ALERTMANAGER, repeat_ms=200)
+    config = ControllerConfig((endpoint,), (Route("am", incidents_only=True),))
+    metrics = create_metrics(CollectorRegistry(), "test", "0")
+    controller = Controller(
+        setting=setting(routes=config.routes),
+        config=config,
+        record=lambda _: None,
+        deliveries=Deliveries(
+            sender=lambda: Sender(frozenset({"127.0.0.1"})),
+            endpoints=config.names(),
+            delays_ms=(100,) * 100,
+            randomness=lambda: 0.5,
+            metrics=metrics,
+        ),
+        metrics=metrics,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        sweep_interval_s=0.0,
+        register=lambda *_: None,
+    )
+    controller.deliveries.start(controller.outcome)
+    controller.adopt(state)
+    return controller
+
+
+def work_until(desk: Controller, holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline_s
+        desk.work([])
+        time.sleep(0.02)
+
+
+def wait_for_alert(alertmanager: Alertmanager, desk: Controller) -> dict[str, Any]:
+    work_until(desk, lambda: bool(alertmanager.active()))
+    (alert,) = alertmanager.active()
+    return alert

@@ -18,9 +18,10 @@ from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions
 from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.delivery import Deliveries, Delivery
-from driftsonde.controller.outbox import delivery_of, digest_of
+from driftsonde.controller.outbox import delivery_of, digest_of, repetition_of
 from driftsonde.controller.problems import Unavailable
 from driftsonde.controller.source import Part, SignalSource
+from driftsonde.controller.standing import standing
 from driftsonde.core.control.decisions import Action, Decision
 from driftsonde.core.control.inputs import (
     Begun,
@@ -80,6 +81,7 @@ class Controller:
     _in_flight: set[str] = field(default_factory=set)
     _full: set[str] = field(default_factory=set)
     _next_sweep_s: float = 0.0
+    _next_repeat_s: dict[str, float] = field(default_factory=dict)
     _told: Mapping[tuple[str, str], Registration] | None = None
     _untold: Iterator[tuple[tuple[str, str], Registration]] = field(default_factory=lambda: iter(()))
 
@@ -98,6 +100,7 @@ class Controller:
     def adopt(self, state: State) -> None:
         """Lead, from a rebuilt state on: do what was decided and, as far as the log tells, not yet done."""
         self.state, self.leads, self._told = state, True, None
+        self._next_repeat_s.clear()
         self._perform(state.pending())
 
     def stand_by(self) -> None:
@@ -145,6 +148,7 @@ class Controller:
             self._full.clear()
             self._perform(self.state.pending())
             self._send_digests()
+            self._repeat()
 
     def _registrations(self) -> Iterator[Registered]:
         """Of what is registered now, some that were not yet told to the state machine."""
@@ -230,6 +234,20 @@ class Controller:
             delivery = digest_of(self.config, self.state, route.name, due)
             if delivery is not None:
                 self._offer(route.name, delivery)
+
+    def _repeat(self) -> None:
+        """Tell the endpoints that forget what is open there, each when its time has come; soon after this instance leads."""
+        now_s = time.monotonic()
+        for endpoint in self.config.endpoints:
+            if not endpoint.repeat_ms or now_s < self._next_repeat_s.get(endpoint.name, 0.0):
+                continue
+            self._next_repeat_s[endpoint.name] = now_s + endpoint.repeat_ms / 1000
+            for effect in standing(self.state, endpoint.name, self.now_ms()):
+                if effect.id in self._in_flight or endpoint.name in self._full:
+                    continue
+                delivery = repetition_of(self.config, self.state, effect, self.now_ms())
+                if delivery is not None:
+                    self._offer(endpoint.name, delivery)
 
     def _route(self, name: str) -> Route | None:
         return next((route for route in self.setting.routes if route.name == name), None)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pydantic
 
-from driftsonde.controller.channels import opsgenie, pagerduty
+from driftsonde.controller.channels import alertmanager, opsgenie, pagerduty
 from driftsonde.controller.config_parts import (
     Channel,
     Endpoint,
@@ -47,6 +47,7 @@ class EndpointSection(SignedTarget):
     outside_hours: str = HOLD
     digest: str = ""
     escalate_after: str = ""
+    repeat: str = ""
 
     @property
     def path(self) -> str:
@@ -54,6 +55,8 @@ class EndpointSection(SignedTarget):
 
     def read_endpoint(self, around: Surroundings) -> Endpoint:
         channel = Channel(choice(f"{self.path}.type", self.type, Channel))
+        if self.repeat and channel is not Channel.ALERTMANAGER:
+            raise InvalidConfig(f"{self.path}.repeat: {channel} does not forget what it was told")
         if channel is Channel.WEBHOOK:
             if self.key or self.key_env:
                 raise InvalidConfig(f"{self.path}: a webhook is signed: it has a secret, not a key")
@@ -66,7 +69,17 @@ class EndpointSection(SignedTarget):
         default = _DEFAULT_URLS.get(channel, "")
         url = around.one_of(self.path, "url", self.url, self.url_env, needed=not default) or default
         token = around.one_of(self.path, "key", self.key, self.key_env, needed=needed)
-        return Endpoint(self.name, around.url(f"{self.path}.url", url), (), channel, token)
+        return Endpoint(
+            self.name, around.url(f"{self.path}.url", url), (), channel, token, self._repeat_ms(channel)
+        )
+
+    def _repeat_ms(self, channel: Channel) -> int:
+        if channel is not Channel.ALERTMANAGER:
+            return 0
+        repeat_ms = self._duration_ms("repeat", self.repeat) or alertmanager.REPEAT_MS
+        if repeat_ms > alertmanager.KEPT_MS // 2:
+            raise InvalidConfig(f"{self.path}.repeat: expected 12h or less: an alert is over after a day")
+        return repeat_ms
 
     def read_route(self) -> Route:
         channel = Channel(self.type)

@@ -29,7 +29,8 @@ class Channel(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """`keys` sign every webhook: the newest secret first, then those being phased out. `token` is what the other
-    channels ask for: PagerDuty's routing key, Opsgenie's API key, a bearer token for Alertmanager.
+    channels ask for: PagerDuty's routing key, Opsgenie's API key, a bearer token for Alertmanager. repeat_ms: what is open
+    is told again so often; 0 = it is kept there.
 
     Neither they nor the URL, which for Slack is a secret itself, are shown in its representation.
     """
@@ -39,6 +40,7 @@ class Endpoint:
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     channel: Channel = Channel.WEBHOOK
     token: str = field(default="", repr=False)
+    repeat_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

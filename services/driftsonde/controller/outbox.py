@@ -1,6 +1,7 @@
 """What goes out for a decision: from an effect to a talk with the endpoint that it is for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from driftsonde.adapters.outbound import Request
@@ -11,7 +12,7 @@ from driftsonde.controller.config import ControllerConfig
 from driftsonde.controller.config_parts import Channel, Endpoint
 from driftsonde.controller.delivery import Delivery
 from driftsonde.controller.messages import body_of, digest_body, traffic_body, training_order
-from driftsonde.core.control.decisions import Action
+from driftsonde.core.control.decisions import Action, Step
 from driftsonde.core.control.state import Effect, Record, State
 
 # After a long outage of ours a run may have ended in time, and is looked at once at least.
@@ -35,8 +36,15 @@ def delivery_of(config: ControllerConfig, state: State, effect: Effect, now_ms: 
     if endpoint.channel is Channel.WEBHOOK:
         talk = _signed(endpoint, effect.id, body_of(effect, record.first))
     else:
-        talk = _told(endpoint, notice_of(config, state, effect))
+        talk = _told(endpoint, notice_of(config, state, effect), now_ms)
     return Delivery((effect,), lane, talk)
+
+
+def repetition_of(config: ControllerConfig, state: State, effect: Effect, now_ms: int) -> Delivery | None:
+    """What stands already, told again. It shares the lane of what is told of its incident and gives way there, so it
+    never comes after the end."""
+    delivery = delivery_of(config, state, effect, now_ms)
+    return None if delivery is None else replace(delivery, newest_only=True)
 
 
 def _retraining(config: ControllerConfig, effect: Effect, record: Record, now_ms: int) -> Delivery | None:
@@ -97,14 +105,14 @@ def _signed(endpoint: Endpoint, message_id: str, body: bytes) -> Talk:
     return only(Request(endpoint.url, body, keys=endpoint.keys, id=message_id))
 
 
-def _told(endpoint: Endpoint, notice: Notice) -> Talk:
+def _told(endpoint: Endpoint, notice: Notice, now_ms: int) -> Talk:
     match endpoint.channel:
         case Channel.PAGERDUTY:
             return pagerduty.tell(endpoint.url, endpoint.token, notice)
         case Channel.OPSGENIE:
             return opsgenie.tell(endpoint.url, endpoint.token, notice)
         case Channel.ALERTMANAGER:
-            return alertmanager.tell(endpoint.url, endpoint.token, notice)
+            return alertmanager.tell(endpoint.url, endpoint.token, notice, now_ms)
         case _:
             return slack.tell(endpoint.url, notice)
 
@@ -114,9 +122,13 @@ def notice_of(config: ControllerConfig, state: State, effect: Effect) -> Notice:
     record = state.record(decision.id)
     names = {"model": decision.model, "incident": decision.incident, "decision": decision.id}
     link = config.link.format(**{name: quote(text, safe="") for name, text in names.items()})
+    incident = state.incident(decision.incident)
     return Notice(
         decision=decision,
         first=decision if record is None else record.first,
-        incident=state.incident(decision.incident),
+        incident=incident,
         link=link,
+        severity=decision.detail.severity
+        if incident is None or decision.step is Step.FAILED
+        else config.severities[incident.rule],
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from driftsonde.core.control.decisions import Change, Decision, Kind, Step
+from driftsonde.core.control.decisions import Change, Decision, Kind, Severity, Step
 from driftsonde.core.control.incidents import Incident
 from driftsonde.core.signals import Evidence, Rule, Signal
 
@@ -16,13 +16,15 @@ class Notice:
     """A step of a decision for one endpoint.
 
     first: the decision's first step, which has the evidence. incident: as it is known now; None where there is none.
-    link: where to look; "" where nothing is configured.
+    link: where to look; "" where nothing is configured. severity: of the incident by the rule that opened it, and so the
+    same from its beginning to its end; of anything else, the step's.
     """
 
     decision: Decision
     first: Decision
     incident: Incident | None
     link: str
+    severity: Severity
 
     @property
     def signal(self) -> Signal | None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from driftsonde.core.control.chain import Head, moved, sealed
-from driftsonde.core.control.decisions import ALL_MODELS, Action, Decision, Kind, Step, Switch
+from driftsonde.core.control.decisions import ALL_MODELS, Action, Change, Decision, Kind, Step, Switch
 from driftsonde.core.control.incidents import Incident, Status, changed
 from driftsonde.core.control.registered import VersionState
 from driftsonde.core.control.rollout import Rollout
@@ -248,11 +248,17 @@ def _after_delivery(model: ModelState, decision: Decision) -> ModelState:
 
 
 def _forget(model: ModelState) -> ModelState:
-    """Keep the bounds: what waits for a person or for an effect, and open incidents, stay whatever happens."""
+    """Keep the bounds: what waits for a person or for an effect, and open incidents with what was told of their opening,
+    stay whatever happens."""
     if len(model.records) > MAX_DECISIONS:
         busy = {effect.decision.id for effect in model.pending.values()}
         oldest = next(
-            (record for key, record in model.records.items() if key not in busy and _finished(record)), None
+            (
+                record
+                for key, record in model.records.items()
+                if key not in busy and _finished(record) and not _opened_what_is_open(model, record)
+            ),
+            None,
         )
         if oldest is not None:
             records = {key: record for key, record in model.records.items() if record is not oldest}
@@ -265,6 +271,17 @@ def _forget(model: ModelState) -> ModelState:
             incidents = {key: one for key, one in model.incidents.items() if key != resolved}
             model = replace(model, incidents=MappingProxyType(incidents))
     return model
+
+
+def _opened_what_is_open(model: ModelState, record: Record) -> bool:
+    first = record.first
+    incident = model.incidents.get(first.incident)
+    return (
+        first.detail.change is Change.OPENED
+        and incident is not None
+        and incident.status is not Status.RESOLVED
+        and first.timestamp_ms >= incident.opened_ms
+    )
 
 
 def _finished(record: Record) -> bool:
