@@ -27,9 +27,12 @@ $(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
 demo: $(INSTALLED_DEMO) ## a real incident on real data, on this machine, in a minute or two
 	@$(BIN)/driftsonde demo $(ARGS)
 
+# Many tests wait for servers more than they compute. Tests that share a server stay in one process, in their order.
+SHARED := -n 2 --dist loadgroup --no-loadscope-reorder
+
 .PHONY: test
-test: $(INSTALLED) ## all tests that can run on this machine, but for the long ones
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+test: $(INSTALLED) ## all tests that can run on this machine, but for the long ones; ARGS='-n 0': in one process
+	$(BIN)/python -m pytest -m 'not slow' $(SHARED) $(ARGS)
 
 .PHONY: quick
 quick: $(INSTALLED) ## the tests without input or output: seconds

@@ -73,6 +73,20 @@ confluent_kafka.Producer = _Producer  # type: ignore[misc]
 confluent_kafka.Consumer = _Consumer  # type: ignore[misc]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `pytest -n 2 --dist loadgroup`: what shares a server runs in one process, and the longest begins first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _group(item) != "at")
+
+
+def _group(item: pytest.Item) -> str:
+    """A world of the fault tests, the integration tests with their cluster, or a file."""
+    worlds = {"at", "it"}.intersection(getattr(item, "fixturenames", ()))
+    file = item.nodeid.partition("::")[0]
+    return next(iter(worlds), "integration" if file.startswith("tests/integration/") else file)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """From the set-up of a test to the end of its tear-down."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from once import alone
 from ports import free_port
 
 PREFECT = ("prefect-3.7.2", "prefect==3.7.2", "fastapi<0.130")
@@ -22,18 +23,12 @@ def programs(name: str, *requirements: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "driftsonde" / name
     done = folder / "installed"
-    if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install: list[str | Path] = [
-            folder / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            *requirements,
-        ]
-        subprocess.run(install, check=True)
-        done.touch()
+    with alone(folder):
+        if not done.exists():
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            python = folder / "bin" / "python"
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+            done.touch()
     return folder / "bin"
 
 

@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from once import alone
+
 POM = Path(__file__).with_name("pom.xml")
 
 _OLDEST_JAVA = 17
@@ -30,11 +32,10 @@ def missing() -> str | None:
 def class_path() -> str:
     """The class path of Kafka; the first call on a machine has Maven fetch it, some 45 MB."""
     directory = _directory()
-    if not directory.is_dir():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
-            _fetch(Path(scratch) / "jars")
-            if not directory.is_dir():  # another test run may have been quicker
+    with alone(directory):
+        if not directory.is_dir():
+            with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
+                _fetch(Path(scratch) / "jars")
                 (Path(scratch) / "jars").rename(directory)
     return f"{directory}/*"
 
