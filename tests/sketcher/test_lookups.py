@@ -56,7 +56,21 @@ def put_log(store: Store, log: Log) -> None:
 
 
 def by_id(found: Found) -> dict[tuple[Stream, str], Entries]:
-    return {(entries.stream, entries.ids[0]): entries for entries in found.entries}
+    """Each prediction as entries of one row."""
+    return {
+        (entries.stream, prediction_id): replace(
+            entries,
+            ids=(prediction_id,),
+            timestamps_ms=entries.timestamps_ms[row : row + 1],
+            predictions=entries.predictions[row : row + 1],
+            scores=entries.scores[row : row + 1],
+            slices=entries.slices[:, row : row + 1],
+            labels=entries.labels[row : row + 1],
+            label_times_ms=entries.label_times_ms[row : row + 1],
+        )
+        for entries in found.entries
+        for row, prediction_id in enumerate(entries.ids)
+    }
 
 
 def outcome_of(entries: Entries) -> tuple[bytes, ...]:

@@ -144,50 +144,77 @@ def _found(
     arrivals: Mapping[int, int],
     plans: Plans,
 ) -> Found:
-    entries: dict[tuple[Stream, str], Entries] = {}
+    """Rows that have all but their values in common become entries together: an object for each would weigh more than
+    what it holds."""
+    alike: dict[_Alike, dict[str, _Prediction]] = {}
+    seen: set[tuple[Stream, str]] = set()
+    streams: dict[tuple[str, str], tuple[Stream, Plan | None]] = {}
     for prediction_id in lookup.ids:
         for row in predictions.get(prediction_id, ()):
+            role = row.version, row.variant
+            if role not in streams:
+                stream = Stream(lookup.model, row.version, Variant(row.variant))
+                streams[role] = stream, plans(lookup.model, row.version)
+            stream, plan = streams[role]
             is_own = row.partition == lookup.partition
-            stream = Stream(lookup.model, row.version, Variant(row.variant))
-            plan = plans(lookup.model, row.version)
             below = not is_own or row.offset < lookup.predictions_below
-            if plan is None or not below or (stream, prediction_id) in entries:
+            if plan is None or not below or (stream, prediction_id) in seen:
                 continue
+            seen.add((stream, prediction_id))
             arrived_ms = arrivals.get(row.offset, NO_TIME_MS) if is_own else NO_TIME_MS
-            entry = entries_of(stream, plan, _batch(stream, prediction_id, row, plan), arrived_ms)
-            if arrived_ms < lookup.gate_ms:
-                _replay_labels(entry, plan, lookup, labels.get(prediction_id, ()))
-            entries[stream, prediction_id] = entry
-    return Found(tuple(entries.values()))
+            key = _Alike(stream, arrived_ms, tuple(row.numeric_names), tuple(row.categorical_names))
+            alike.setdefault(key, {})[prediction_id] = row
+    found: list[Entries] = []
+    for key, rows in alike.items():
+        plan = streams[key.stream.version, key.stream.variant.value][1]
+        assert plan is not None
+        entries = entries_of(key.stream, plan, _batch(key, rows, plan), key.arrived_ms)
+        if key.arrived_ms < lookup.gate_ms:
+            for place, prediction_id in enumerate(rows):
+                if prediction_id in labels:
+                    _replay_labels(entries, place, plan, lookup, labels[prediction_id])
+        found.append(entries)
+    return Found(tuple(found))
 
 
-def _batch(stream: Stream, prediction_id: str, row: _Prediction, plan: Plan) -> PredictionBatch:
+class _Alike(NamedTuple):
+    """What rows that become entries together have in common."""
+
+    stream: Stream
+    arrived_ms: int
+    numeric_names: tuple[str, ...]
+    categorical_names: tuple[str, ...]
+
+
+def _batch(alike: _Alike, rows: Mapping[str, _Prediction], plan: Plan) -> PredictionBatch:
     return PredictionBatch(
-        stream.model,
-        stream.version,
-        stream.variant,
-        (prediction_id,),
-        np.array([row.time_ms], dtype=np.int64),
-        tuple(_columns(plan, row)),
+        alike.stream.model,
+        alike.stream.version,
+        alike.stream.variant,
+        tuple(rows),
+        np.array([row.time_ms for row in rows.values()], dtype=np.int64),
+        tuple(_columns(plan, alike, list(rows.values()))),
     )
 
 
-def _columns(plan: Plan, row: _Prediction) -> Iterable[Column]:
+def _columns(plan: Plan, alike: _Alike, rows: Sequence[_Prediction]) -> Iterable[Column]:
     """The columns that an outcome needs: prediction, score and what is sliced by. The archive has no roles; names tell. A
     missing category is not in the row."""
     roles = {"prediction": Role.PREDICTION, "score": Role.SCORE} | dict.fromkeys(
         plan.slicing.columns, Role.SEGMENT
     )
-    for name, value in zip(row.numeric_names, row.numeric_values, strict=True):
+    for at, name in enumerate(alike.numeric_names):
         if name in roles:
-            yield NumericColumn(name, roles[name], np.array([value]))
-    for name, text in zip(row.categorical_names, row.categorical_values, strict=True):
+            yield NumericColumn(name, roles[name], np.array([row.numeric_values[at] for row in rows]))
+    for at, name in enumerate(alike.categorical_names):
         if name in roles:
-            yield CategoricalColumn(name, roles[name], np.zeros(1, dtype=np.int32), (text,))
+            codes: dict[str, int] = {}
+            places = [codes.setdefault(row.categorical_values[at], len(codes)) for row in rows]
+            yield CategoricalColumn(name, roles[name], np.array(places, dtype=np.int32), tuple(codes))
 
 
-def _replay_labels(entries: Entries, plan: Plan, lookup: Lookup, labels: Sequence[_Label]) -> None:
-    """Bring an entry to the newest of the labels that it has been joined with, which are in the order of time."""
+def _replay_labels(entries: Entries, row: int, plan: Plan, lookup: Lookup, labels: Sequence[_Label]) -> None:
+    """Bring a row to the newest of the labels that it has been joined with, which are in the order of time."""
     for label in labels:
         is_known = label.partition != lookup.partition or label.offset < lookup.labels_below
         if not is_known or not in_time(entries, label.time_ms + wait_ms(plan.spec)):
@@ -199,5 +226,5 @@ def _replay_labels(entries: Entries, plan: Plan, lookup: Lookup, labels: Sequenc
         )
         value = float(target_values(plan.spec, column)[0])
         if not np.isnan(value):
-            entries.labels[0] = value
-            entries.label_times_ms[0] = label.time_ms
+            entries.labels[row] = value
+            entries.label_times_ms[row] = label.time_ms

@@ -29,8 +29,11 @@ from driftsonde.sketcher.storage import StepLog
 
 # An open chunk is sent whole this often, so that the judge can let go of older copies.
 OPEN_CHUNK_REPEAT_S = 60.0
-# Messages of labels that one round of lookups is about.
+# What one round of lookups is about, at most: so many messages of labels, and no further one once it is about so many
+# ids. An answer takes some two kilobytes for an id, so few rounds are under way at once.
 LOOKUP_MESSAGES = 32
+LOOKUP_IDS = 16_384
+_LOOKUPS_AT_ONCE = 2
 _PAUSE_S = 0.02
 _log = logging.getLogger(__name__)
 _REFRESH_S = 2.0
@@ -54,6 +57,7 @@ class SketcherWorker:
     heartbeats: Heartbeats = field(init=False)
     _lookups: dict[int, asyncio.Task[list[Found]]] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LOOKUPS_AT_ONCE))
     _due_s: dict[str, float] = field(default_factory=dict)
     _left: set[int] = field(default_factory=set)
 
@@ -229,8 +233,12 @@ class SketcherWorker:
             for found in task.result():
                 emissions.extend(pipeline.take_next_label(found))
         wanted: list[Lookup | None] = []
+        ids = 0
         for waiting in pipeline.open_labels(LOOKUP_MESSAGES):
+            if ids >= LOOKUP_IDS:
+                break
             lookup = pipeline.lookup_for(waiting)
+            ids += len(lookup.ids) if lookup is not None else 0
             first = next(filter(None, wanted), lookup)
             if lookup is not None and first is not None and lookup.model != first.model:
                 break
@@ -253,7 +261,8 @@ class SketcherWorker:
 
         while True:
             try:
-                answers = iter(await self.patience.until_done(ask))
+                async with self._asking:
+                    answers = iter(await self.patience.until_done(ask))
             except NotArchivedYet:
                 await asyncio.sleep(0.25)
             else:
