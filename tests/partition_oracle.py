@@ -17,6 +17,7 @@ from driftsonde.core.events import (
     Role,
 )
 from driftsonde.core.join import Entries, Stream
+from driftsonde.core.pairs import pairs_layout
 from driftsonde.core.plan import Plan
 from driftsonde.core.points import Points
 from driftsonde.core.sketch import Sketch
@@ -76,11 +77,14 @@ def expected_sketches(log: Log, prediction_chunk: int, label_chunk: int) -> Sket
     outcomes: dict[tuple[int, SketchKey], _Sum] = {}
     join(log, len(log.labels), label_chunk, outcomes)
     return inputs | {
-        (LABELS, chunk, key): _dense(
-            plan_for_key(key).outcomes.bins, plan_for_key(key).outcomes.sums, 0, total
-        )
+        (LABELS, chunk, key): _dense(*_outcome_sizes(key), 0, total)
         for (chunk, key), total in outcomes.items()
     }
+
+
+def _outcome_sizes(key: SketchKey) -> tuple[int, int]:
+    layout = plan_for_key(key).outcomes
+    return (4, 0) if key.layout == pairs_layout(layout) else (layout.bins, layout.sums)
 
 
 def plan_for_key(key: SketchKey) -> Plan:
@@ -289,12 +293,50 @@ class Joining:
         self.gate_ms = max(self.gate_ms, (_newest_ms(message) + lateness_ms) // 1000 * 1000)
         chunk = offset // self.chunk_size
         here: dict[tuple[int, SketchKey], dict[int, float]] = {}
+        before = self._pairs()
         self.join_kept(chunk, label_time_ms, here)
         if isinstance(event, LabelBatch):
             self._take_labels(event, (chunk, label_time_ms), here)
         if self.totals is not None:
             for place, sums in here.items():
                 _add_sums(self.totals[place], sums)
+            after = self._pairs()
+            for pair in before.keys() | after.keys():
+                for state, sign in ((before, -1), (after, 1)):
+                    if before.get(pair) != after.get(pair) and pair in state:
+                        self._count_pair(pair, state[pair], sign, (chunk, label_time_ms))
+
+    def _pairs(self) -> dict[tuple[Stream, str], tuple[float, int]]:
+        """The shadow's rows whose champion has the same label, by shadow and id: that label and its time."""
+        champion, shadow = STREAMS[0], STREAMS[2]
+        return {
+            (shadow, name): (mine.label, mine.label_ms)
+            for (stream, name), mine in self.known.items()
+            if stream == shadow and (theirs := self.known.get((champion, name))) is not None
+            if mine.label_ms != -1 and (mine.label, mine.label_ms) == (theirs.label, theirs.label_ms)
+        }
+
+    def _count_pair(
+        self, pair: tuple[Stream, str], labelled: tuple[float, int], sign: int, at: tuple[int, int]
+    ) -> None:
+        stream, name = pair
+        plan, prediction = plans(stream.model, stream.version), self.known[pair]
+        assert plan is not None
+        assert self.totals is not None
+        champion, shadow = (
+            _predicted(plan, one) == labelled[0] and labelled[0] < 2
+            for one in (self.known[STREAMS[0], name], prediction)
+        )
+        spec, (chunk, label_time_ms) = plan.spec, at
+        window = prediction.timestamp_ms // spec.window_ms * spec.window_ms
+        late = window + spec.window_ms + spec.lateness_ms + spec.label_wait_ms <= label_time_ms
+        layout = pairs_layout(plan.outcomes)
+        key = SketchKey(stream.model, stream.version, stream.variant, "", window, Kind.OUTCOMES, late, layout)
+        counts = self.totals.setdefault((chunk, key), _Sum()).counts
+        _bump(counts, 0, sign)
+        _bump(counts, 1, sign * (champion and not shadow))
+        _bump(counts, 2, sign * (shadow and not champion))
+        _bump(counts, 3)
 
     def _take_labels(
         self, labels: LabelBatch, at: tuple[int, int], here: dict[tuple[int, SketchKey], dict[int, float]]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from driftsonde.core.canaries import support
+from driftsonde.core.contest import Comparison
 from driftsonde.core.events import Variant
-from driftsonde.core.judging import Comparison, ModelState, compare_canary
+from driftsonde.core.judging import ModelState, compare_canary
 from driftsonde.core.plan import plan_for
 from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Rule, SignalKind

@@ -14,9 +14,11 @@ from driftsonde.adapters.resources import schemas_directory
 from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.adapters.wire_sketches import SKETCH_TYPES
 from driftsonde.core.chunks import Source
+from driftsonde.core.contest import Comparison
 from driftsonde.core.episodes import Episode
 from driftsonde.core.events import LATEST_MS, Variant
-from driftsonde.core.judging import Comparison, EpisodeKey, ModelState
+from driftsonde.core.judging import EpisodeKey, ModelState
+from driftsonde.core.pairs import Pairs
 from driftsonde.core.reigns import Arm, Reign, Succession
 from driftsonde.core.signals import Rule
 from driftsonde.core.volume import VolumeHistory
@@ -48,7 +50,15 @@ states = st.builds(
     st.dictionaries(
         identifiers(),
         st.builds(
-            Comparison, times, st.builds(Arm, counts, counts), st.builds(Arm, counts, counts), st.booleans()
+            Comparison,
+            times,
+            st.builds(Arm, counts, counts),
+            st.builds(Arm, counts, counts),
+            st.booleans(),
+            pairs=st.none()
+            | st.builds(
+                Pairs, counts, counts, counts, st.tuples(*[st.floats(0, 1e9)] * 5), st.floats(0, 1e9)
+            ),
         ),
         max_size=3,
     ),

@@ -6,7 +6,7 @@ the value predicted, its score, its slices, and the newest label it has been joi
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -172,6 +172,93 @@ class Joined:
     labels: Floats
     label_times_ms: Ints
     signs: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedPairs:
+    """Rows that the champion and one shadow stream both predicted, as a label message changed them: pairs to put in (sign
+    +1) and to take out (-1). Every array has one entry a change; `timestamps_ms` and `predictions` are the shadow's."""
+
+    stream: Stream
+    timestamps_ms: Ints
+    champion_predictions: Floats
+    predictions: Floats
+    labels: Floats
+    signs: Ints
+
+
+# A pair: the predictions of champion and shadow, the label, its time.
+_Pair = tuple[float, float, float, int]
+
+
+def apply_and_pair(
+    found: Sequence[tuple[Entries, int, float, int]],
+) -> tuple[list[Joined], list[JoinedPairs]]:
+    """`apply_labels`, and what that changed of the pairs of champion and shadows, by shadow stream in the order of first
+    appearance. A prediction and its copies must be in `found` together."""
+    shared = _shared(found)
+    before = [_pairs_now(places) for places in shared]
+    joined = apply_labels(found)
+    changes: dict[Stream, list[tuple[int, _Pair, int]]] = {}
+    for places, old in zip(shared, before, strict=True):
+        new = _pairs_now(places)
+        for stream, (entries, row) in places.items():
+            if stream.variant is not Variant.SHADOW or old.get(stream) == new.get(stream):
+                continue
+            time_ms = int(entries.timestamps_ms[row])
+            kept = changes.setdefault(stream, [])
+            kept.extend(
+                (time_ms, pair[stream], sign) for pair, sign in ((old, -1), (new, 1)) if stream in pair
+            )
+    return joined, [_joined_pairs(stream, rows) for stream, rows in changes.items()]
+
+
+def _shared(found: Sequence[tuple[Entries, int, float, int]]) -> list[dict[Stream, Place]]:
+    """The places of each prediction that a shadow is among the makers of, by stream."""
+    distinct = {id(entries): entries for entries, *_ in found}.values()
+    shadowed = {entries.stream.model for entries in distinct if entries.stream.variant is Variant.SHADOW}
+    if not shadowed:
+        return []
+    by_id: dict[tuple[str, str], dict[Stream, Place]] = {}
+    for entries, row, *_ in found:
+        stream = entries.stream
+        if stream.model in shadowed:
+            by_id.setdefault((stream.model, entries.ids[row]), {}).setdefault(stream, (entries, row))
+    return [places for places in by_id.values() if len(places) > 1]
+
+
+def _pairs_now(places: Mapping[Stream, Place]) -> dict[Stream, _Pair]:
+    """The pair of each shadow stream that has the label of the first labelled champion."""
+    labelled = {
+        stream: (
+            float(entries.predictions[row]),
+            float(entries.labels[row]),
+            int(entries.label_times_ms[row]),
+        )
+        for stream, (entries, row) in sorted(places.items())
+        if entries.label_times_ms[row] != NO_LABEL_TIME_MS
+    }
+    champion = next((labelled[stream] for stream in labelled if stream.variant is Variant.CHAMPION), None)
+    if champion is None:
+        return {}
+    return {
+        stream: (champion[0], prediction, label, time_ms)
+        for stream, (prediction, label, time_ms) in labelled.items()
+        if stream.variant is Variant.SHADOW and (label, time_ms) == champion[1:]
+    }
+
+
+def _joined_pairs(stream: Stream, rows: Sequence[tuple[int, _Pair, int]]) -> JoinedPairs:
+    times, pairs, signs = zip(*rows, strict=True)
+    champion, shadow, labels, _ = zip(*pairs, strict=True)
+    return JoinedPairs(
+        stream,
+        np.array(times, dtype=np.int64),
+        np.array(champion, dtype=np.float64),
+        np.array(shadow, dtype=np.float64),
+        np.array(labels, dtype=np.float64),
+        np.array(signs, dtype=np.int64),
+    )
 
 
 def apply_labels(found: Sequence[tuple[Entries, int, float, int]]) -> list[Joined]:

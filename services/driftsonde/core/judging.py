@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE
+from driftsonde.core.contest import Comparison, differences
 from driftsonde.core.episodes import Episode, Persistence, observe
 from driftsonde.core.events import Variant
+from driftsonde.core.pairs import NO_PAIRS, Pairs
 from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm, Succession
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind, derive_id
-from driftsonde.core.spec import Policy
-from driftsonde.core.statistics.anytime import mean_difference_sequence
+from driftsonde.core.spec import Policy, Task
 from driftsonde.core.statistics.detectors import Snapshot
 from driftsonde.core.statistics.intervals import Interval
 from driftsonde.core.verdict import Metric
@@ -45,19 +46,6 @@ class EpisodeKey:
     version: str
     variant: Variant
     segment: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A canary against the champion over the windows that both have served since `since_ms`. absent: consecutive windows of the
-    champion, none of the canary, whose variant was the given one at last."""
-
-    since_ms: int
-    champion: Arm = field(default_factory=Arm)
-    canary: Arm = field(default_factory=Arm)
-    rolled_back: bool = False
-    variant: Variant = Variant.CANARY
-    absent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +112,8 @@ def apply_rules(
                 watch = start_anew(watch, key.version, key.segment, rule is Rule.DRIFT)
             since_ms = before.since_ms if after == Episode() else after.since_ms
             shown = breaches or [m for m in window.metrics if RULE_OF.get(m.name) is rule]
+            if rule is Rule.PERFORMANCE:  # beside it, for whoever is told: no bar is asked of it
+                shown = [*shown, *(m for m in window.metrics if m.name == "value_per_row")]
             signals.extend(signal_of(kind, rule, window, since_ms, shown) for kind in said)
     episodes, gone = _without_absent(episodes, windows, rules)
     signals.extend(gone)
@@ -190,32 +180,26 @@ def _persistence(window: JudgedWindow, rule: Rule, stable: bool = True) -> Persi
 
 
 def compare_canary(
-    state: ModelState, window: WindowKey, plan: Plan, champion: Arm, canary: Arm
+    state: ModelState, window: WindowKey, plan: Plan, champion: Arm, canary: Arm, pairs: Pairs = NO_PAIRS
 ) -> tuple[ModelState, list[Signal]]:
     """Add one window to the comparison of a canary with the champion, and ask for a rollback once the canary is
-    worse by more than the margin with confidence: the sequence holds at every window at once, so looking after each
-    costs nothing (`statistics.anytime`)."""
+    worse by more than the margin with confidence: the sequences hold at every window at once, so looking after each
+    costs nothing (`contest`)."""
     rule = plan.spec.policy.canary
     known = state.comparisons.get(window.version, Comparison(window.window_start_ms))
-    if known.rolled_back or not champion.labelled or not canary.labelled:
+    if known.rolled_back or not ((champion.labelled and canary.labelled) or pairs.n):
         return state, []
-    known = replace(
-        known,
-        champion=known.champion.plus(champion.labelled, champion.correct),
-        canary=known.canary.plus(canary.labelled, canary.correct),
-    )
+    known = known.plus(champion, canary, pairs)
     signals: list[Signal] = []
-    interval = mean_difference_sequence(
-        known.champion.labelled,
-        known.champion.correct,
-        known.canary.labelled,
-        known.canary.correct,
-        rule.alpha,
-    )
-    if known.canary.labelled >= rule.min_labels and interval.upper < -rule.margin:
-        metric = difference_of(known.champion, known.canary, interval, -rule.margin)
-        judged = JudgedWindow(window, plan, (metric,))
-        signals.append(signal_of(SignalKind.ROLLBACK, Rule.CANARY, judged, known.since_ms, [metric]))
+    regression = plan.spec.task is Task.REGRESSION
+    worse = [
+        metric._replace(breached=True)
+        for metric in differences(known, rule, regression)
+        if metric.n >= rule.min_labels and metric.upper < metric.threshold
+    ]
+    if worse:
+        judged = JudgedWindow(window, plan, tuple(worse))
+        signals.append(signal_of(SignalKind.ROLLBACK, Rule.CANARY, judged, known.since_ms, worse))
         known = replace(known, rolled_back=True, variant=window.variant)
     return replace(state, comparisons={**state.comparisons, window.version: known}), signals
 
@@ -251,7 +235,7 @@ def signal_of(
         window_end_ms=end_ms,
         since_ms=since_ms,
         episode=episode,
-        summary=_summary(kind, rule, key, since_ms, strongest),
+        summary=_summary(kind, rule, key, since_ms, [m for m in strongest if m.name != "value_per_row"]),
         evidence=evidence,
         baseline=plan.baseline_id,
         policy=plan.policy_id,

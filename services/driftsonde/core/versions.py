@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from driftsonde.core.canaries import COMPARED, support
 from driftsonde.core.chunks import WHOLE
+from driftsonde.core.contest import differences
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import (
     EpisodeKey,
@@ -15,32 +17,53 @@ from driftsonde.core.judging import (
     farewell,
     signal_of,
 )
+from driftsonde.core.pairs import NO_PAIRS, Pairs
 from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm, Reign, Succession
 from driftsonde.core.signals import Rule, Signal, SignalKind
+from driftsonde.core.spec import Task
 from driftsonde.core.statistics.anytime import mean_difference_sequence
+from driftsonde.core.verdict import Metric
 from driftsonde.core.window import WindowKey
+
+NOTHING_PAIRED: Mapping[WindowKey, Pairs] = MappingProxyType({})
 
 
 def compare_versions(
-    state: ModelState, arms: Mapping[WindowKey, Arm], plans: Mapping[str, Plan]
+    state: ModelState,
+    arms: Mapping[WindowKey, Arm],
+    plans: Mapping[str, Plan],
+    pairs: Mapping[WindowKey, Pairs] = NOTHING_PAIRED,
 ) -> tuple[ModelState, list[Signal]]:
-    """Go on with every comparison by the outcomes of the windows of one start. plans: by version."""
+    """Go on with every comparison by the outcomes of the windows of one start. plans: by version; pairs: of shadows."""
     whole = {key: arm for key, arm in sorted(arms.items()) if key.segment == WHOLE and arm.labelled > 0}
     champions = {key: arm for key, arm in whole.items() if key.variant is Variant.CHAMPION}
     total, signals = Arm(), list[Signal]()
     for arm in champions.values():
         total = total.plus(arm.labelled, arm.correct)
-    for key, arm in _contenders(whole):
-        state, said = compare_canary(state, key, plans[key.version], total, arm)
+    contenders = _contenders(whole)
+    paired = {key: found for key, found in sorted(pairs.items()) if found.n}
+    compared = {key.version for key, _ in contenders}
+    contenders += [(key, Arm()) for key in paired if key.version not in compared]
+    for key, arm in contenders:
+        known = next((found for other, found in paired.items() if other.version == key.version), NO_PAIRS)
+        state, said = compare_canary(state, key, plans[key.version], total, arm, known)
         signals.extend((*said, *support(state, key, plans[key.version])))
     if not champions:
-        return state, signals
+        return _without_absent_pairs(state, arms, plans, paired, signals)
     first = min(champions)
     window = JudgedWindow(first, plans[first.version], ())
     state, gone = _without_absent(state, window, {key.version for key in whole if key.variant in COMPARED})
     state, said = _succeed(state, window, champions, plans)
     return state, [*signals, *gone, *said]
+
+
+def compared(state: ModelState, window: WindowKey, plan: Plan) -> list[Metric]:
+    """How a contender stands after a window of it: the intervals that it is judged by (`contest.differences`)."""
+    known = state.comparisons.get(window.version)
+    if known is None or window.segment != WHOLE or window.variant not in COMPARED:
+        return []
+    return differences(known, plan.spec.policy.canary, plan.spec.task is Task.REGRESSION)
 
 
 def _contenders(whole: Mapping[WindowKey, Arm]) -> list[tuple[WindowKey, Arm]]:
@@ -70,6 +93,28 @@ def _without_absent(
                 key = EpisodeKey(Rule.CANARY, version, known.variant, WHOLE)
                 signals.append(farewell(champion, key, known.since_ms))
     return replace(state, comparisons=kept), signals
+
+
+def _without_absent_pairs(
+    state: ModelState,
+    arms: Mapping[WindowKey, Arm],
+    plans: Mapping[str, Plan],
+    paired: Mapping[WindowKey, Pairs],
+    signals: list[Signal],
+) -> tuple[ModelState, list[Signal]]:
+    """A regression's versions are compared in pairs alone, so those without a pair are absent."""
+    serving = sorted(
+        key
+        for key in arms
+        if key.segment == WHOLE
+        and key.variant is Variant.CHAMPION
+        and plans[key.version].spec.task is Task.REGRESSION
+    )
+    if not serving:
+        return state, signals
+    window = JudgedWindow(serving[0], plans[serving[0].version], ())
+    state, gone = _without_absent(state, window, {key.version for key in paired})
+    return state, [*signals, *gone]
 
 
 def _succeed(

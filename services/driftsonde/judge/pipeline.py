@@ -19,13 +19,14 @@ from driftsonde.core.judging import (
     ModelState,
     apply_rules,
 )
+from driftsonde.core.pairs import Pairs, pairs_layout, pairs_of
 from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.statistics.detectors import OutcomeDetector
 from driftsonde.core.verdict import inputs_count, late_changes, outcome_totals, outcomes_count
-from driftsonde.core.versions import compare_versions
+from driftsonde.core.versions import compare_versions, compared
 from driftsonde.core.volume import observe_volume
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
 from driftsonde.judge.reports import WindowReport, by_group, group_segments, report_inputs, report_outcomes
@@ -295,6 +296,7 @@ class JudgePipeline(Generic[R]):
     def _judge_outcomes(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
         judged: list[JudgedWindow] = []
         arms: dict[WindowKey, Arm] = {}
+        pairs: dict[WindowKey, Pairs] = {}
         sketches = {window.key: window.total(_outcomes(window, plan, late=False)) for window, plan in windows}
         for window, plan in windows:
             sketch = sketches[window.key]
@@ -302,16 +304,24 @@ class JudgePipeline(Generic[R]):
             if sketch is not None:
                 rows = window.total(_inputs(window, plan, late=False))
                 groups = by_group(plan, window.key, sketches.get)
-                report = report_outcomes(window, plan, sketch, rows, groups, revision=0)
+                paired = window.total(_pairs(window, plan, late=False))
+                pairs[window.key] = pairs_of(paired)
+                report = report_outcomes(window, plan, sketch, rows, groups, paired, revision=0)
                 out.as_judged.append(report)
                 if outcomes_count(plan, sketch, window.key.window_start_ms):
                     judged.append(JudgedWindow(window.key, plan, report.metrics))
         model.state, signals = apply_rules(model.state, judged, OUTCOME_RULES)
         out.signals.extend(signals)
         plans = {window.key.version: plan for window, plan in windows}
-        model.state, signals = compare_versions(model.state, arms, plans)
+        model.state, signals = compare_versions(model.state, arms, plans, pairs)
         out.signals.extend(signals)
         for window, plan in windows:
+            numbers = compared(model.state, window.key, plan)
+            if numbers:
+                end_ms = window.key.window_start_ms + plan.spec.window_ms
+                out.told_once.append(
+                    WindowReport(window.key, end_ms, plan.baseline_id, (), tuple(numbers), 0)
+                )
             if window.key.variant is Variant.CHAMPION and window.key.segment == WHOLE:
                 self._detect(model, window, plan, arms[window.key], out)
 
@@ -351,7 +361,8 @@ class JudgePipeline(Generic[R]):
                 if sketch is not None:
                     rows = window.total(_inputs(window, plan))
                     groups = by_group(plan, key, partial(_outcomes_now, model, plan))
-                    out.reports.append(report_outcomes(window, plan, sketch, rows, groups, revision))
+                    paired = window.total(_pairs(window, plan))
+                    out.reports.append(report_outcomes(window, plan, sketch, rows, groups, paired, revision))
 
     def _forget(self, model: _Model) -> None:
         """Drop the oldest judged windows beyond the bound, and some more, so that it is not to be done every time; a late
@@ -384,6 +395,16 @@ def _inputs(window: Window, plan: Plan, late: bool | None = None) -> Iterator[Pa
 def _outcomes(window: Window, plan: Plan, late: bool | None = None) -> Iterator[PartKey]:
     """The parts of the window's outcomes that have the layout of the plan's classes."""
     layout = plan.outcomes.fingerprint
+    for part in window.part_keys():
+        if part.kind is Kind.OUTCOMES and part.layout == layout and late in (None, part.late):
+            yield part
+
+
+def _pairs(window: Window, plan: Plan, late: bool | None = None) -> Iterator[PartKey]:
+    """The parts of the window's pairs of champion and shadow; only a shadow's has any."""
+    if window.key.variant is not Variant.SHADOW or window.key.segment != WHOLE:
+        return
+    layout = pairs_layout(plan.outcomes)
     for part in window.part_keys():
         if part.kind is Kind.OUTCOMES and part.layout == layout and late in (None, part.late):
             yield part

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 
 from driftsonde.core.chunks import WHOLE
 from driftsonde.core.column_health import judge_columns
+from driftsonde.core.contest import window_numbers
 from driftsonde.core.estimating import estimate_performance, performance_gap
 from driftsonde.core.group_fairness import judge_fairness
 from driftsonde.core.outcome_numbers import outcome_numbers
+from driftsonde.core.pairs import pairs_of
 from driftsonde.core.plan import Plan
 from driftsonde.core.sketch import Sketch
+from driftsonde.core.spec import Task
 from driftsonde.core.verdict import (
     ColumnCounts,
     Metric,
@@ -54,6 +57,7 @@ def report_outcomes(
     sketch: Sketch,
     inputs: Sketch | None,
     groups: Mapping[str, Sketch],
+    paired: Sketch | None,
     revision: int,
 ) -> WindowReport:
     rows = int(inputs.counts[0]) if inputs else 0
@@ -61,6 +65,9 @@ def report_outcomes(
         *judge_outcomes(plan, sketch, window.key.window_start_ms, rows),
         *outcome_numbers(plan, sketch),
     ]
+    if paired is not None:
+        regression, confidence = plan.spec.task is Task.REGRESSION, plan.spec.policy.performance.confidence
+        metrics.extend(window_numbers(pairs_of(paired), regression, confidence))
     if window.key.segment == WHOLE:
         metrics.extend((*performance_gap(plan, sketch, inputs), *judge_fairness(plan, groups)))
     return WindowReport(

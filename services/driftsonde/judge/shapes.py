@@ -1,6 +1,8 @@
 """Whether a sketch has the sizes of its layout: one that has not would stop every window that it is added to."""
 
 from driftsonde.core.chunks import ChunkSketch, Kind
+from driftsonde.core.pairs import BINS as PAIR_BINS
+from driftsonde.core.pairs import pair_sums, pairs_layout
 from driftsonde.core.plan import Plan
 
 
@@ -12,6 +14,8 @@ def misfit(plan: Plan, sketch: ChunkSketch) -> str:
         expected = (plan.inputs.bins, plan.inputs.sums, len(plan.inputs.numeric))
     elif key.kind is Kind.OUTCOMES and key.layout == plan.outcomes.fingerprint:
         expected = (plan.outcomes.bins, plan.outcomes.sums, 0)
+    elif key.kind is Kind.OUTCOMES and key.layout == pairs_layout(plan.outcomes):
+        expected = (PAIR_BINS, pair_sums(plan.outcomes), 0)
     else:
         return ""
     found = (len(body.counts), len(body.sums), len(body.lows))

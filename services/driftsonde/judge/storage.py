@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.clickhouse import Store
+from driftsonde.core.contest import Comparison
 from driftsonde.core.episodes import Episode
 from driftsonde.core.events import Variant
-from driftsonde.core.judging import Comparison, EpisodeKey, ModelState
+from driftsonde.core.judging import EpisodeKey, ModelState
+from driftsonde.core.pairs import Pairs
 from driftsonde.core.reigns import Arm, Reign, Succession
 from driftsonde.core.signals import Rule
 from driftsonde.core.statistics.detectors import CountedOutcomes, Snapshot
@@ -169,7 +171,12 @@ def _comparison(entry: Mapping[str, Any]) -> Comparison:
         entry["rolled_back"],
         Variant(entry.get("variant", Variant.CANARY)),
         entry.get("absent", 0),
+        _pairs(entry["pairs"]) if entry.get("pairs") else None,
     )
+
+
+def _pairs(entry: Mapping[str, Any]) -> Pairs:
+    return Pairs(**{**entry, "sums": tuple(entry["sums"])})
 
 
 def _succession(entry: Mapping[str, Any]) -> Succession:

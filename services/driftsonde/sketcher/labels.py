@@ -19,10 +19,11 @@ from driftsonde.core.join import (
     NO_LABEL_TIME_MS,
     Entries,
     Joined,
+    JoinedPairs,
     Place,
     PredictionIndex,
     Stream,
-    apply_labels,
+    apply_and_pair,
 )
 from driftsonde.core.plan import Plan, target_values
 from driftsonde.core.spec import ModelSpec
@@ -162,9 +163,9 @@ class WaitingLabels:
             return None
         return Lookup(model, asked, self.partition, self.index.missing_below, waiting.offset, waiting.gate_ms)
 
-    def join_next(self, found: Found) -> list[Joined]:
+    def join_next(self, found: Found) -> tuple[list[Joined], list[JoinedPairs]]:
         """Write the labels of the oldest message, and the older ones that its gate lets find their predictions, into
-        the predictions; returns what that changed. The message's lookup must have been made."""
+        the predictions; returns what that changed, of each and of pairs. The message's lookup must have been made."""
         waiting = self.messages.popleft()
         visible: dict[str, list[Place]] = {}
         for entries in found.entries:
@@ -181,7 +182,7 @@ class WaitingLabels:
             _, hot = self._noted.pop(waiting.offset)
             pairs.extend(self._own_pairs(waiting.event, hot, visible))
         self.tally.evicted += self.unmatched.evict()
-        return apply_labels(pairs)
+        return apply_and_pair(pairs)
 
     def note_evicted(self, evicted: Iterable[Entries]) -> None:
         """Keep what has left the index before the labels that wait for it have come to it."""

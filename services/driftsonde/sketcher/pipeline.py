@@ -19,7 +19,7 @@ from driftsonde.sketcher.chunk_state import ChunkState, Emission, FinishedChunk
 from driftsonde.sketcher.folding import Folding
 from driftsonde.sketcher.labels import Found, Kept, Lookup, Waiting, WaitingLabels
 from driftsonde.sketcher.messages import Message, Plans, Rejected, Tally, newest_ms, plan_of
-from driftsonde.sketcher.outcome_folding import fold_outcomes, outcomes_of
+from driftsonde.sketcher.outcome_folding import fold_outcomes, fold_pairs, outcomes_of
 
 _NOTHING = Heartbeat(0)
 
@@ -134,8 +134,12 @@ class PartitionPipeline:
             self.waiting.join_next(found)
             return []
         out = self._advance_labels(waiting.offset)
-        for joined in self.waiting.join_next(found):
+        changed, paired = self.waiting.join_next(found)
+        for joined in changed:
             self._fold_outcomes(joined)
+        for pairs in paired:
+            plan = plan_of(self.plans, pairs.stream)
+            self.labels.merge(fold_pairs(pairs, plan, self.labels.event_time_ms))
         self.labels.observe(newest_ms(waiting.event))
         out.extend(self._advance_labels(waiting.offset + 1))
         return out
