@@ -186,7 +186,7 @@ def test_nonsense_in_a_detail_is_refused(text: str) -> None:
 
 
 def test_a_part_of_a_detail_from_a_later_release_is_left_out() -> None:
-    assert detail_from_json('{"reason": "r", "cost": 3}') == Detail(reason="r")
+    assert detail_from_json('{"reason": "r", "mood": 3}') == Detail(reason="r")
 
 
 def test_a_split_that_cannot_be_served_is_refused() -> None:

@@ -17,6 +17,7 @@ _MAX_CLASSES = 1_000
 _MAX_SEGMENTS = 20
 _MAX_VALUE = 1e12
 _MAX_STAGES = 20
+_MAX_UNIT = 20
 _MAX_ASKED = 50
 
 
@@ -59,6 +60,8 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "rollout.max_stage_ms": _Limit("1s to 365d", lambda value: 1_000 <= value <= 365 * _DAY_MS),
         "actions.retrain_cooldown_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
         "actions.retrain_per_week": _Limit("1 to 16", lambda value: 1 <= value <= 16),
+        "actions.retrain_cost": _Limit(f"0 to {_MAX_VALUE:g}", lambda value: 0 <= value <= _MAX_VALUE),
+        "actions.retrain_budget": _Limit(f"0 to {_MAX_VALUE:g}", lambda value: 0 <= value <= _MAX_VALUE),
         "actions.approvals": _Limit("1 to 10", lambda value: 1 <= value <= 10),
         "actions.approval_expiry_ms": _Limit("1m to 365d", lambda value: MINUTE_MS <= value <= 365 * _DAY_MS),
     }
@@ -70,6 +73,7 @@ _SPEC_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "lateness_ms": _Limit("0s to 366d", lambda value: 0 <= value <= 366 * _DAY_MS),
         "label_wait_ms": _Limit("0s to 366d", lambda value: 0 <= value <= 366 * _DAY_MS),
         "baseline_rows": _Limit("100 to 100000", lambda value: 100 <= value <= 100_000),
+        "error_cost": _Limit(f"0 to {_MAX_VALUE:g}", lambda value: 0 <= value <= _MAX_VALUE),
     }
 )
 
@@ -88,6 +92,10 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     yield from _column_problems("segments", value.segments)
     yield from _column_problems("protected", value.protected)
     yield from _value_problems(value)
+    if len(value.value_unit) > _MAX_UNIT or not value.value_unit.isprintable():
+        yield f"value_unit: expected at most {_MAX_UNIT} printable characters"
+    if value.error_cost and (value.task is Task.REGRESSION or value.outcome_values):
+        yield "error_cost: expected none for a regression, and none beside outcome_values"
     yield from _outside(value.policy, _POLICY_LIMITS, "policy.")
     yield from _stage_problems(value.policy, "policy.")
     yield from _detector_problems(value.policy, "policy.")
@@ -125,12 +133,15 @@ def _rule_problems(rule: StageRule, path: str) -> Iterator[str]:
     for role in rule.approvals:
         if role not in roles:
             yield f"{path}approvals: {role!r} is none of {', '.join(roles)}"
-    for text in rule.metrics:
-        try:
-            parse_bound(text)
-        except ValueError as error:
-            yield f"{path}metrics: {text!r}: {error}"
-    if max(map(len, (rule.known, rule.metrics, rule.approvals, rule.checklist))) > _MAX_ASKED:
+    for name, bounds in (("metrics", rule.metrics), ("live", rule.live)):
+        for text in bounds:
+            try:
+                parse_bound(text)
+            except ValueError as error:
+                yield f"{path}{name}: {text!r}: {error}"
+    if rule.live and path.endswith("staging."):
+        yield f"{path}live: expected none: a version serves only from production on"
+    if max(map(len, (rule.known, rule.metrics, rule.approvals, rule.checklist, rule.live))) > _MAX_ASKED:
         yield f"{path.removesuffix('.')}: expected at most {_MAX_ASKED} of each kind"
     if not all(0 < len(item) <= MAX_TEXT_CHARS for item in rule.checklist):
         yield f"{path}checklist: an item is empty or longer than {MAX_TEXT_CHARS} characters"

@@ -49,6 +49,8 @@ def detail_from_json(text: str) -> Detail:
             role=plain.get("role", ""),
             approves=plain.get("approves", False),
             done=tuple(plain.get("done", ())),
+            impact=plain.get("impact", ""),
+            cost=float(plain.get("cost", 0.0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidEvent("detail", f"{type(error).__name__}: {error}") from error

@@ -14,6 +14,7 @@ from driftsonde.adapters.kafka import CompactedReader, MissingTopic
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.specs import fingerprint
 from driftsonde.adapters.wire_models import Catalogue, problem_of, read_catalogue, version_of
+from driftsonde.core.control.costing import Worth
 from driftsonde.core.control.policy import Governance
 from driftsonde.core.control.registered import Registration
 from driftsonde.core.spec import Policy
@@ -77,6 +78,8 @@ class CatalogueFollower:
                 spec.owner,
                 spec.policy.rollout,
                 spec.policy.promotion,
+                Worth(spec.error_cost, spec.policy.performance.drop, spec.value_unit),
+                spec.policy.canary,
             )
             for name, spec in catalogue.specs.items()
         }

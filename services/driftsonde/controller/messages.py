@@ -79,6 +79,7 @@ def _notice_data(decision: Decision, first: Decision) -> dict[str, Any]:
     data["incident"] = (
         {"id": decision.incident, "change": decision.detail.change.value} if decision.incident else None
     )
+    data["cost"] = first.detail.impact
     data["traffic"] = to_plain(decision.detail.traffic)
     data["signal"] = _signal_data(first.detail.signal)
     return data

@@ -89,13 +89,22 @@ class Late(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Ramp(StrEnum):
+    """How much of a stage's part of the requests a canary gets: all of it, or as much as Thompson sampling gives it."""
+
+    STAGES = "stages"
+    THOMPSON = "thompson"
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutRule:
     """A new version's way to champion: a shadow first, if `shadow`; then a canary with these parts of the requests.
 
     The next stage comes when the judge finds the new version not worse by more than `canary.margin`, no incident of it
     is open, and the stage has had min_labels labelled rows and lasted min_stage. when_late: where labels come so late
-    that there is no such evidence after max_stage: `advance` goes on all the same, unless an incident is open.
+    that there is no such evidence after max_stage: `advance` goes on all the same, unless an incident is open. ramp: by
+    `thompson` a canary gets the probability that it is the better one, but at least the first stage's part and at most that
+    of the stage it is in; a stage is left for the same reasons as without.
     """
 
     shadow: bool = True
@@ -104,6 +113,7 @@ class RolloutRule:
     min_stage_ms: int = HOUR_MS
     max_stage_ms: int = 7 * 24 * HOUR_MS
     when_late: Late = Late.PAUSE
+    ramp: Ramp = Ramp.STAGES
 
 
 # What a stage may ask to be known of a version.
@@ -129,7 +139,9 @@ class StageRule:
 
     baseline: one of its own, not of its first rows served. known: what must be registered of it, of `KNOWABLE`. metrics:
     bounds on what training told of it, or on what its baseline's rows scored (see `bounds`). approvals: roles; a different
-    person approves for each. checklist: what somebody must have said is done.
+    person approves for each. checklist: what somebody must have said is done. live: bounds of the same form on what the judge
+    has measured of the version as shadow and canary, a column's as `metric:column`; they are asked for before it becomes
+    champion, and so of production alone.
     """
 
     baseline: bool = False
@@ -137,6 +149,7 @@ class StageRule:
     metrics: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
     checklist: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +191,8 @@ class Budget:
 @dataclass(frozen=True, slots=True)
 class ActionPolicy:
     """Who decides on each kind of action, how long after one the next may come, and how many may come in a week.
-    approvals: how many different people must approve what is proposed."""
+    approvals: how many different people must approve what is proposed. retrain_cost: what one retraining costs, in the unit
+    of the model's values; retrain_budget: how much they may cost in 30 days, 0 = any."""
 
     retrain: Mode = Mode.OBSERVE
     rollback: Mode = Mode.OBSERVE
@@ -187,6 +201,8 @@ class ActionPolicy:
     retrain_per_week: int = 7
     approval_expiry_ms: int = 24 * HOUR_MS
     approvals: int = 1
+    retrain_cost: float = 0.0
+    retrain_budget: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +229,8 @@ class ModelSpec:
     task the second is the positive one. baseline_rows: a version that is registered without a baseline gets one from its
     first so many rows. segments: names of the columns that results are sliced by. protected: names of the columns whose
     groups are compared (fairness), beside those that are logged as protected; outcome_values: what one row of each outcome of
-    a classification is worth, in any unit, rows = label, columns = prediction, in the order of the classes.
+    a classification is worth, in any unit, rows = label, columns = prediction, in the order of the classes. error_cost: what
+    one wrong prediction of a classification costs, where that is all that is known; value_unit: of all of these, "EUR".
     """
 
     name: str
@@ -226,6 +243,8 @@ class ModelSpec:
     segments: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     outcome_values: tuple[tuple[float, ...], ...] = ()
+    error_cost: float = 0.0
+    value_unit: str = ""
     owner: str = ""
     description: str = ""
     policy: Policy = field(default_factory=Policy)

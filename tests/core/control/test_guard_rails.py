@@ -30,6 +30,22 @@ def test_no_more_than_so_many_in_a_week_of_event_time() -> None:
     assert decisions[2].detail.reason == "2 retrainings in a week, the policy allows 2"
 
 
+def test_a_budget_of_thirty_days_of_event_time() -> None:
+    actions = ActionPolicy(Mode.AUTO, retrain_cooldown_ms=0, retrain_cost=40.0, retrain_budget=100.0)
+    policy = replace(setting(), governance=lambda _: Governance(actions, "p1"))
+    events = [signal(RETRAIN, f"e{day}", day * DAY_H) for day in (0, 10, 20, 29, 30, 39, 40)]
+    _, decisions = after(State(), list(events), policy)
+    assert [(entry.step, entry.detail.cost) for entry in decisions] == [
+        (Step.DECIDED, 40.0),
+        (Step.DECIDED, 40.0),
+        *((Step.SUPPRESSED, 0.0),) * 2,
+        (Step.DECIDED, 40.0),
+        (Step.SUPPRESSED, 0.0),
+        (Step.DECIDED, 40.0),
+    ]
+    assert decisions[2].detail.reason == "budget: 80 of 100 is spent in 30 days, one retraining costs 40"
+
+
 def test_broken_data_are_not_trained_on() -> None:
     broken = signal(ALERT, "q", rule=Rule.QUALITY)
     state, (opened, held) = after(State(), [broken, signal(RETRAIN, "d", 1)], allowing(7))

@@ -88,7 +88,7 @@ def title(notice: Notice) -> str:
 
 
 def facts(notice: Notice) -> dict[str, str]:
-    """What happened, since when, how sure, what was done; what is not known is left out."""
+    """What happened, since when, how sure, what it costs, what was done; what is not known is left out."""
     signal, incident = notice.signal, notice.incident
     what = signal.summary if signal is not None else incident.summary if incident is not None else ""
     since_ms = signal.since_ms if signal is not None else incident.since_ms if incident is not None else None
@@ -96,6 +96,7 @@ def facts(notice: Notice) -> dict[str, str]:
         "What": what,
         "Since": "" if since_ms is None else _since(since_ms, notice.decision.timestamp_ms),
         "How sure": "" if signal is None else "\n".join(_evidence(signal.evidence)),
+        "What it costs": notice.first.detail.impact,
         "Done": done(notice.decision),
         "Why": notice.decision.detail.reason if notice.decision.detail.reason != what else "",
     }
@@ -210,6 +211,5 @@ def _evidence_line(entry: Evidence) -> str:
     of = f" of {entry.column}" if entry.column else ""
     known = entry.lower == entry.lower and entry.upper == entry.upper  # NaN where there is no interval
     interval = f" [{number(entry.lower)}, {number(entry.upper)}]" if known else ""
-    return (
-        f"{entry.statistic}{of} {number(entry.value)}{interval}, bar {number(entry.threshold)}, n {entry.n}"
-    )
+    bar = f", bar {number(entry.threshold)}" if entry.threshold == entry.threshold else ""
+    return f"{entry.statistic}{of} {number(entry.value)}{interval}{bar}, n {entry.n}"

@@ -106,6 +106,7 @@ class Detail:
     Of the end of an incident whose version has left, parent is the decision that set the split.
     registration: what is registered. stage: of a promotion, where to; of a review, for which. role, approves, done: of a
     review, the role of who says it, whether they approve, and which items of the checklist are done.
+    impact: what the incident costs, in a sentence. cost: what the retraining costs by the policy.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
     """
 
@@ -131,6 +132,8 @@ class Detail:
     role: str = ""
     approves: bool = False
     done: tuple[str, ...] = ()
+    impact: str = ""
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class ExplainedDelivery:
 class Explanation:
     """All that is stored of a decision. related: the other decisions of the incident, oldest first, as (id, kind, step).
 
-    signal, incident, traffic, rollout: None where the decision has none. pending: what is still to be done.
+    signal, incident, traffic, rollout: None where the decision has none. pending: what is still to be done. impact: what it
+    costs, "" where that is not known.
     """
 
     decision: str
@@ -60,6 +61,7 @@ class Explanation:
     run: str
     deliveries: tuple[ExplainedDelivery, ...]
     pending: tuple[str, ...]
+    impact: str
     related: tuple[tuple[str, str, str], ...]
 
 
@@ -91,6 +93,7 @@ def explain(state: State, decision_id: str) -> Explanation:
             for effect in model.pending.values()
             if effect.decision.id == decision_id
         ),
+        impact=first.detail.impact,
         related=tuple(_related(record, tuple(model.records.values()))),
     )
 
@@ -135,6 +138,7 @@ def as_text(found: Explanation) -> str:
         lines += _signal_lines(found.signal)
     if found.incident is not None:
         lines += _incident_lines(found.incident)
+    lines += [f"costs     {found.impact}"] if found.impact else []
     mode = f"the policy says {found.mode} for this kind of action; " if found.mode else ""
     lines += [f"policy    {mode}version {found.policy}"] if found.policy else []
     lines += ["steps"] + [f"  {line}" for step in found.steps for line in _step_lines(step)]
@@ -167,10 +171,9 @@ def _evidence_line(entry: Evidence) -> str:
     of = f" of {entry.column}" if entry.column else ""
     known = entry.lower == entry.lower and entry.upper == entry.upper  # NaN where there is no interval
     interval = f" [{entry.lower:.4g}, {entry.upper:.4g}]" if known else ""
-    return (
-        f"{entry.statistic}{of} {entry.value:.4g}{interval}, bar {entry.threshold:.4g}, n {entry.n}, "
-        f"window {_iso(entry.window_start_ms)}"
-    )
+    bar = f", bar {entry.threshold:.4g}" if entry.threshold == entry.threshold else ""
+    window = f"window {_iso(entry.window_start_ms)}"
+    return f"{entry.statistic}{of} {entry.value:.4g}{interval}{bar}, n {entry.n}, {window}"
 
 
 def _incident_lines(incident: Incident) -> Iterator[str]:

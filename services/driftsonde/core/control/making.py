@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from driftsonde.core.control.costing import cost_in_words
 from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.gate import gate
 from driftsonde.core.control.incidents import Status, incident_id
 from driftsonde.core.control.inputs import Setting
 from driftsonde.core.control.policy import retrain_obstacle, rollback_obstacle
+from driftsonde.core.control.ramp import weighed
 from driftsonde.core.control.rollout import Rollout, RolloutStatus, advance_obstacle, advanced, split_of
 from driftsonde.core.control.routing import recipients, severity_of
 from driftsonde.core.control.state import ModelState
@@ -25,6 +27,12 @@ def about(
     signal: Signal, taken: Step, now_ms: int, setting: Setting, detail: Detail, mode: Mode | None = None
 ) -> Decision:
     """The first step of the decision that a signal leads to."""
+    governance = setting.governance(signal.model)
+    impact = (
+        ""
+        if signal.kind in (SignalKind.RESOLVE, SignalKind.PROMOTE)
+        else cost_in_words(signal, governance.worth)
+    )
     decision = Decision(
         id=id_of_decision(signal),
         step=taken,
@@ -35,9 +43,9 @@ def about(
         signal=signal.id,
         mode=mode,
         actor=CONTROLLER,
-        policy=setting.governance(signal.model).fingerprint,
+        policy=governance.fingerprint,
         timestamp_ms=now_ms,
-        detail=detail,
+        detail=replace(detail, impact=impact),
     )
     quiet = detail.change is Change.NONE
     return decision if quiet else told(decision, setting)
@@ -95,12 +103,15 @@ def expired(proposal: Decision, now_ms: int, setting: Setting) -> Decision:
 
 def with_action(decision: Decision, model: ModelState, signal: Signal, setting: Setting) -> Decision:
     if signal.kind is SignalKind.RETRAIN:
-        return replace(decision, detail=replace(decision.detail, action=Action.RETRAIN))
+        cost = setting.governance(model.model).actions.retrain_cost
+        return replace(decision, detail=replace(decision.detail, action=Action.RETRAIN, cost=cost))
     assert model.traffic is not None, "an obstacle otherwise"
     rollout = model.rollout
     if signal.kind is SignalKind.PROMOTE:
         assert rollout is not None, "an obstacle otherwise"
-        return with_rollout(decision, model, advanced(rollout, decision.timestamp_ms, labels_of(signal)))
+        onward = advanced(rollout, decision.timestamp_ms, labels_of(signal))
+        governance = setting.governance(model.model)
+        return with_rollout(decision, model, weighed(onward, signal, governance.rollout, governance.canary))
     if (
         rollout is not None
         and rollout.version == signal.version

@@ -3,24 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from driftsonde.core.control.costing import Worth
 from driftsonde.core.control.decisions import Step
 from driftsonde.core.control.traffic import Traffic, share_of
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Signal
-from driftsonde.core.spec import HOUR_MS, ActionPolicy, Mode, PromotionRule, RolloutRule
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, CanaryRule, Mode, PromotionRule, RolloutRule
 
 WEEK_MS = 7 * 24 * HOUR_MS
+BUDGET_PERIOD_MS = 30 * 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
 class Governance:
-    """The part of a model's policy that the controller applies, the fingerprint of the whole, and whose model it is."""
+    """The part of a model's policy that the controller applies, the fingerprint of the whole, whose model it is, and what it
+    is worth."""
 
     actions: ActionPolicy
     fingerprint: str
     owner: str = ""
     rollout: RolloutRule = field(default_factory=RolloutRule)
     promotion: PromotionRule = field(default_factory=PromotionRule)
+    worth: Worth = field(default_factory=Worth)
+    canary: CanaryRule = field(default_factory=CanaryRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def retrain_obstacle(
 ) -> str:
     """Why a model may not be retrained now; "" if it may.
 
-    Cool-down and number a week count event time, so that a policy tried on last month's log decides as it would have
+    Cool-down, number a week and budget count event time, so that a policy tried on last month's log decides as it would have
     then. `retrainings_ms` are the event times of the latest retrainings, `proposal` the id of one that waits for
     approval, `broken` that of an incident of the model's data quality that is not resolved; "" for none.
     """
@@ -84,6 +89,12 @@ def retrain_obstacle(
     recent = sum(event_ms - past_ms < WEEK_MS for past_ms in retrainings_ms)
     if recent >= actions.retrain_per_week:
         return f"{recent} retrainings in a week, the policy allows {actions.retrain_per_week}"
+    spent = actions.retrain_cost * sum(event_ms - past_ms < BUDGET_PERIOD_MS for past_ms in retrainings_ms)
+    if actions.retrain_budget and spent + actions.retrain_cost > actions.retrain_budget:
+        return (
+            f"budget: {spent:g} of {actions.retrain_budget:g} is spent in 30 days, "
+            f"one retraining costs {actions.retrain_cost:g}"
+        )
     last_ms = max(retrainings_ms, default=None)
     if last_ms is not None and event_ms - last_ms < actions.retrain_cooldown_ms:
         elapsed_s = (event_ms - last_ms) // 1000

@@ -25,6 +25,7 @@ from driftsonde.core.control.making import (
 )
 from driftsonde.core.control.policy import Brakes, Ruling, rule
 from driftsonde.core.control.quiet import maintenance_of
+from driftsonde.core.control.ramp import SMALLEST_MOVE, probability_better, weighed
 from driftsonde.core.control.rollout import Rollout, RolloutStatus, advanced, begun, start_obstacle
 from driftsonde.core.control.state import ModelState, State
 from driftsonde.core.control.traffic import share_of
@@ -42,6 +43,10 @@ def on_promote(
     """
     actions = setting.governance(signal.model).actions
     ruling = rule(actions.promote, obstacle_to(model, signal, model.event_ms, now_ms, setting), brakes)
+    if ruling.step is Step.SUPPRESSED and not (brakes.stopped or brakes.maintenance):
+        ramped = _ramped(model, signal, actions.promote, now_ms, setting)
+        if ramped is not None:
+            return [ramped]
     if ruling.step in (Step.OBSERVED, Step.SUPPRESSED) and _said(model, signal.version) == ruling:
         return []
     expires_ms = now_ms + actions.approval_expiry_ms if ruling.step is Step.PROPOSED else 0
@@ -50,6 +55,23 @@ def on_promote(
     if ruling.step is Step.DECIDED:
         decision = with_action(decision, model, signal, setting)
     return [decision if ruling.step is Step.SUPPRESSED else told(decision, setting)]
+
+
+def _ramped(model: ModelState, signal: Signal, mode: Mode, now_ms: int, setting: Setting) -> Decision | None:
+    """While a stage is not to be left yet: the part that a bandit gives its canary, if that has changed."""
+    rollout, governance = model.rollout, setting.governance(model.model)
+    if rollout is None or rollout.version != signal.version or rollout.status is not RolloutStatus.RUNNING:
+        return None
+    after = weighed(rollout, signal, governance.rollout, governance.canary)
+    moved = abs(after.weights[after.stage] - rollout.weights[rollout.stage])
+    if mode is not Mode.AUTO or moved < SMALLEST_MOVE or gate(model, rollout.version).reasons:
+        return None
+    chance = probability_better(signal, governance.canary)
+    detail = Detail(
+        reason=f"Thompson sampling: the better one with probability {chance:.3f}; {after.at}", signal=signal
+    )
+    decision = replace(about(signal, Step.DECIDED, now_ms, setting, detail, mode), incident="")
+    return told(with_rollout(decision, model, after), setting)
 
 
 def _said(model: ModelState, version: str) -> Ruling | None:

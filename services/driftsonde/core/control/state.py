@@ -20,7 +20,7 @@ from driftsonde.core.signals import derive_id
 # Per model: beyond these, the oldest finished decisions and resolved incidents are forgotten (the topic keeps them).
 MAX_DECISIONS = 1_000
 MAX_INCIDENTS = 1_000
-MAX_RETRAININGS = 16
+MAX_RETRAININGS = 80  # those of 30 days, at the most that a policy allows in a week
 
 _T = TypeVar("_T")
 
