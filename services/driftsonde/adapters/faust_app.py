@@ -149,7 +149,8 @@ def create_app(
         consumer_group_instance_id=kafka.group_instance_id or None,
         # A worker that was killed is missed after this long; its partitions stand still until then.
         broker_session_timeout=10.0,
-        broker_heartbeat_interval=3.0,
+        # With a heartbeat the others hear of a rebalance, which waits for the last of them.
+        broker_heartbeat_interval=1.0,
         broker_commit_interval=1.0,
         stream_buffer_maxsize=1024,
         # What is not acknowledged is read again after the restart; waiting for it would never end.

@@ -89,7 +89,7 @@ def consumer_config(settings: KafkaSettings, group_id: str) -> dict[str, Any]:
         "auto.offset.reset": "earliest",
         # A killed member is missed after this long. The shortest that brokers allow; a thread of the client's keeps it up.
         "session.timeout.ms": 6_000,
-        "heartbeat.interval.ms": 2_000,
+        "heartbeat.interval.ms": 1_000,
         "max.poll.interval.ms": 300_000,
         "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
         # Of all partitions together, for consumers that are polled; passed by what one fetch brings.
