@@ -54,7 +54,10 @@ def text_of(response: httpx.Response, status: int = 200) -> str:
 def test_the_overview_shows_incidents_first_and_every_version(page: httpx.Client) -> None:
     text = text_of(page.get("/"))
     assert text.index("Open incidents") < text.index("Versions")
-    assert "fraud drift · version 1, champion" in text
+    assert re.search(
+        r"fraud : amount changed since \S+ \S+ \S+ \S+ UTC Distance from its baseline \(PSI\): ", text
+    )
+    assert "version 1, champion" in text
     assert "retrain waits for approval" in text
     assert re.search(r"demand 7 champion \w+ .* RMSE 4.47", text)
 
@@ -239,6 +242,28 @@ def test_a_paused_rollout_goes_on_and_one_that_is_over_can_be_started_anew(
     again = text_of(page.post("/rollouts/fraud", data={"action": "start", "version": "2"}))
     assert "running shadow" in again
     assert "Earlier version 2 in place of 1: rolled-back" in again
+
+
+def test_an_incident_says_what_since_when_and_why(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, desk = rolling
+    path = f"/incidents/{desk.incident.id}"
+    text = text_of(page.get(path))
+    assert re.search(
+        r"amount changed fraud, version 1, champion open since 31 Mar 2026 12:00 UTC, open for .*"
+        r"[\d.]+ % of its values are [\d.]+ – [\d.]+; in its baseline [\d.]+ % are\. "
+        r"Distance from its baseline \(PSI\): 0\.\d+, the limit is 0\.20\.",
+        text,
+    )
+    over = text_of(page.post(path, data={"action": "false-alarm"}))
+    assert "local called it a false alarm at" in over
+
+
+def test_a_version_without_traffic_is_not_serving(store: Store) -> None:
+    door = serve(with_rollout(), store)
+    with browser(door) as page:
+        page.post("/rollouts/fraud", data={"action": "rollback"})
+        assert "fraud 2 canary not serving" in text_of(page.get("/"))
+    door.close()
 
 
 def test_an_incident_ranks_the_columns_of_its_window(rolling: tuple[httpx.Client, Desk]) -> None:

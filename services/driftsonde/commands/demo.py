@@ -24,7 +24,11 @@ _PLAIN_WIDTH = 140
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output."
 )
-@click.option("--keep", is_flag=True, help="Go on serving until Ctrl-C.")
+@click.option(
+    "--keep/--no-keep",
+    default=None,
+    help="Go on serving until Ctrl-C, with the console; default: if a person looks on, at a terminal.",
+)
 @click.option(
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -35,7 +39,7 @@ _PLAIN_WIDTH = 140
     type=click.Path(file_okay=False, path_type=Path),
     help="Empty directory for the store and the logs; default: a new one for temporary files.",
 )
-def demo(as_json: bool, keep: bool, data: Path | None, out: Path | None) -> None:
+def demo(as_json: bool, keep: bool | None, data: Path | None, out: Path | None) -> None:
     """A real incident on real data: drift, an alert, retraining, a bad canary, a rollback.
 
     Starts broker, store and services on this machine, serves NASA's Shuttle telemetry through a model as a live stream, and
@@ -55,6 +59,8 @@ def demo(as_json: bool, keep: bool, data: Path | None, out: Path | None) -> None
     console = Console(stderr=as_json, highlight=False)
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
+    if keep is None:
+        keep = console.is_terminal and not as_json
     try:
         with world_failures():
             ok = run(rows, path.name, directory, console, write_page, keep=keep, as_json=as_json)

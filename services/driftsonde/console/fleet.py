@@ -14,8 +14,8 @@ PERFORMANCE = ("accuracy", "rmse")
 
 _SLICES = """
 SELECT model, version, variant,
-       maxIf(window_start, column != '') AS inputs_at,
-       maxIf(window_start, column = '' AND has({performance:Array(String)}, metric)) AS outcomes_at
+       toUnixTimestamp64Milli(maxIf(window_start, column != '')) AS inputs_at,
+       toUnixTimestamp64Milli(maxIf(window_start, column = '' AND has({performance:Array(String)}, metric))) AS outcomes_at
 FROM metrics
 WHERE segment = '' AND ({model:String} = '' OR model = {model:String})
 GROUP BY model, version, variant
@@ -23,12 +23,12 @@ ORDER BY model, version, variant
 """
 
 _NUMBERS = """
-SELECT column, metric, window_end, n, value, lower, upper, threshold, breached
+SELECT model, version, variant, column, metric, window_end, n, value, lower, upper, threshold, breached
 FROM metrics FINAL
-WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
-      AND ((column != '' AND window_start = {inputs_at:DateTime64(3, 'UTC')})
-           OR (column = '' AND window_start = {outcomes_at:DateTime64(3, 'UTC')}))
-ORDER BY column, metric
+WHERE segment = '' AND (model, version, variant) IN {slices:Array(Tuple(String, String, String))}
+      AND ((column != '' AND (model, version, variant, toUnixTimestamp64Milli(window_start)) IN {inputs:Array(Tuple(String, String, String, Int64))})
+           OR (column = '' AND (model, version, variant, toUnixTimestamp64Milli(window_start)) IN {outcomes:Array(Tuple(String, String, String, Int64))}))
+ORDER BY model, version, variant, column, metric
 """
 
 # An episode is open until its resolve. That a new version is good enough opens none.
@@ -119,14 +119,20 @@ class VersionState:
 
 def read_fleet(store: Store, model: str = "") -> list[VersionState]:
     """The newest judged window of every version, or of one model's; raises what `Store` raises."""
+    newest = store.query_rows(_SLICES, {"model": model, "performance": list(PERFORMANCE)})
+    if not newest:
+        return []
+    slices = [tuple(row[:3]) for row in newest]
+    places = {
+        "slices": slices,
+        "inputs": [(*row[:3], row[3]) for row in newest],
+        "outcomes": [(*row[:3], row[4]) for row in newest],
+    }
+    rows: dict[tuple[str, ...], list[Sequence[Any]]] = {}
+    for row in store.query_rows(_NUMBERS, places):
+        rows.setdefault(tuple(row[:3]), []).append(row[3:])
     episodes = read_open_episodes(store, model)
-    return [
-        _version(store, dict(zip(("model", "version", "variant"), key, strict=True)), times, episodes)
-        for *key, inputs_at, outcomes_at in store.query_rows(
-            _SLICES, {"model": model, "performance": list(PERFORMANCE)}
-        )
-        for times in [{"inputs_at": inputs_at, "outcomes_at": outcomes_at}]
-    ]
+    return [_version(key, rows.get(key, []), episodes) for key in slices]
 
 
 def read_open_episodes(store: Store, model: str = "") -> Mapping[tuple[str, str], tuple[Episode, ...]]:
@@ -140,24 +146,25 @@ def read_open_episodes(store: Store, model: str = "") -> Mapping[tuple[str, str]
 
 
 def _version(
-    store: Store,
-    key: Mapping[str, str],
-    times: Mapping[str, datetime],
+    key: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
     episodes: Mapping[tuple[str, str], tuple[Episode, ...]],
 ) -> VersionState:
-    rows = store.query_rows(_NUMBERS, {**key, **times})
+    model, version, variant = key
     inputs = [_number(row) for row in rows if row[0]]
     outcomes = {row[1]: _number(row) for row in rows if not row[0]}
     coverage = outcomes.get("label_coverage")
     return VersionState(
-        **key,
+        model=model,
+        version=version,
+        variant=variant,
         inputs_until=_newest(rows, of_columns=True),
         outcomes_until=_newest(rows, of_columns=False),
         psi=tuple(sorted((n for n in inputs if n.name == "psi"), key=lambda n: (-n.value, n.column))),
         broken=tuple(n for n in inputs if n.breached and n.name != "psi"),
         performance=next((outcomes[name] for name in PERFORMANCE if name in outcomes), None),
         label_coverage=coverage.value if coverage else None,
-        open=episodes.get((key["model"], key["version"]), ()),
+        open=episodes.get((model, version), ()),
     )
 
 

@@ -8,6 +8,9 @@ from driftsonde.report.formats import name_of
 from driftsonde.report.segments import SHOWN_SEGMENTS
 from driftsonde.report.timeline import SHOWN_SIGNALS
 
+# The one page that is not the console's own; it wants filters that the console has not.
+_REPORT = "report.html"
+
 
 def environment() -> Environment:
     """One for the life of the process: templates are compiled once."""
@@ -26,6 +29,14 @@ def environment() -> Environment:
     )
     made.filters["metric_name"] = name_of
     made.globals.update(shown_signals=SHOWN_SIGNALS, shown_segments=SHOWN_SEGMENTS)
+    return made
+
+
+def compiled() -> Environment:
+    """One whose templates are compiled already, so that the first visitor does not wait for it."""
+    made = environment()
+    for name in made.list_templates(filter_func=lambda name: name.endswith(".html") and name != _REPORT):
+        made.get_template(name)
     return made
 
 

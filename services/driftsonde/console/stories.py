@@ -1,6 +1,6 @@
 """One model's story out of the store: the same results that a report is made from, of a period that ends now."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -38,11 +38,13 @@ WHERE model = {model:String} AND (segment = '' OR column = '')
       AND toUnixTimestamp64Milli(window_start) < {until_ms:Int64}
 """
 
+# `wanted` has the key's columns as they are, so that only their granules are read.
 _COUNTS = """
-SELECT kind, edges, categories, counts, reference_counts
+SELECT model, version, variant, column, toUnixTimestamp64Milli(window_start) AS start_ms,
+       kind, edges, categories, counts, reference_counts
 FROM windows FINAL
-WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
-      AND column = {column:String} AND toUnixTimestamp64Milli(window_start) = {start_ms:Int64}
+WHERE segment = '' AND (model, version, variant, column) IN {columns:Array(Tuple(String, String, String, String))}
+      AND (model, version, variant, column, start_ms) IN {wanted:Array(Tuple(String, String, String, String, Int64))}
 """
 
 _RANKED = """
@@ -109,21 +111,25 @@ def read_story(store: Store, baseline: Baseline, period: Period) -> Results:
 
 
 def read_counts(
-    store: Store, model: str, wanted: Iterable[ColumnWindow]
-) -> Mapping[ColumnWindow, tuple[BinCount, ...]]:
-    """The bins of the wanted windows beside those of the baseline."""
-    found: dict[ColumnWindow, tuple[BinCount, ...]] = {}
-    for window in wanted:
-        params = {
-            "model": model,
-            "version": window.version,
-            "variant": window.variant,
-            "column": window.column,
-            "start_ms": window.start_ms,
-        }
-        for kind, edges, categories, counts, reference in store.query_rows(_COUNTS, params):
-            found[window] = tuple(bins_of(kind, edges, categories, counts, reference))
-    return found
+    store: Store, wanted: Iterable[tuple[str, ColumnWindow]]
+) -> dict[tuple[str, ColumnWindow], tuple[BinCount, ...]]:
+    """The bins of the wanted windows, each of the model beside it, with those of the baseline."""
+    places = sorted({(model, w.version, w.variant, w.column, w.start_ms) for model, w in wanted})
+    if not places:
+        return {}
+    rows = store.query_rows(_COUNTS, {"columns": [place[:4] for place in places], "wanted": places})
+    return {
+        (model, ColumnWindow(version, variant, column, start_ms)): tuple(bins_of(*rest))
+        for model, version, variant, column, start_ms, *rest in rows
+    }
+
+
+def read_counts_of(
+    store: Store, model: str, wanted: Sequence[ColumnWindow]
+) -> dict[ColumnWindow, tuple[BinCount, ...]]:
+    """The same of one model, in the order in which they are wanted."""
+    found = read_counts(store, ((model, window) for window in wanted))
+    return {window: found[model, window] for window in wanted if (model, window) in found}
 
 
 def read_ranking(store: Store, signal: Signal) -> tuple[Ranked, ...]:
@@ -164,4 +170,4 @@ def read_page(store: Store, baseline: Baseline, period: Period) -> Page:
     """What the model's page shows."""
     results = read_story(store, baseline, period)
     wanted = wanted_windows(results, detailed(rank_columns(results)))
-    return build_page(results, read_counts(store, baseline.model, wanted))
+    return build_page(results, read_counts_of(store, baseline.model, wanted))

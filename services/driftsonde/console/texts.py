@@ -28,7 +28,7 @@ def judged_text(version: VersionState, now: datetime) -> str:
 
 
 def drift_text(version: VersionState) -> str:
-    """How many columns are past their bar."""
+    """How many columns are past their limit."""
     return f"{version.drifting} of {len(version.psi)}" if version.psi else NOTHING
 
 
@@ -37,19 +37,21 @@ def worst_text(version: VersionState) -> str:
     if not version.psi:
         return NOTHING
     worst = version.psi[0]
-    return f"{worst.column} {format_metric('psi', worst.value)} (bar {format_metric('psi', worst.threshold)})"
+    return (
+        f"{worst.column} {format_metric('psi', worst.value)} (limit {format_metric('psi', worst.threshold)})"
+    )
 
 
 def number_text(number: Number | None) -> str:
-    """A metric with its interval and its bar."""
+    """A metric with its interval and its limit."""
     if number is None:
         return NOTHING
-    low, value, high, bar = (
+    low, value, high, limit = (
         format_metric(number.name, n) for n in (number.lower, number.value, number.upper, number.threshold)
     )
     text = f"{name_of(number.name)} {value}"
     if math.isfinite(number.lower) and math.isfinite(number.upper):
-        text += f" ({low} to {high}{'' if math.isnan(number.threshold) else f', bar {bar}'})"
+        text += f" ({low} to {high}{'' if math.isnan(number.threshold) else f', limit {limit}'})"
     return text
 
 

@@ -1,19 +1,20 @@
 """What the pages show, in words and numbers: built from the judge's results and the controller's state."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
 from driftsonde.console.fleet import Health, VersionState
+from driftsonde.console.incidents import Case, IncidentLine, incident_line
 from driftsonde.console.stories import Ranked
-from driftsonde.console.texts import age, coverage_text, drift_text, judged_text, number_text, worst_text
-from driftsonde.core.control.decisions import Decision, Kind, Step
+from driftsonde.console.texts import coverage_text, drift_text, judged_text, number_text, worst_text
+from driftsonde.core.control.decisions import CONTROLLER, Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
-from driftsonde.core.control.state import Record, State
+from driftsonde.core.control.state import State
 from driftsonde.core.control.traffic import share_of
-from driftsonde.core.signals import Evidence, Signal, SignalKind
+from driftsonde.core.signals import Evidence
 from driftsonde.report import svg
 from driftsonde.report.column_detail import BarPair, pairs_of
 from driftsonde.report.formats import format_metric, format_moment, name_of
@@ -22,38 +23,23 @@ from driftsonde.report.timeline import DecisionLine, decision_line
 
 # Columns whose distributions an incident's page shows.
 SHOWN_COLUMNS = 3
-_OPEN_FIRST = {Status.OPEN: 0, Status.ACKNOWLEDGED: 1, Status.RESOLVED: 2}
+SHOWN_RESOLVED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class VersionLine:
-    """One version in the overview, all texts. `traffic`: its part of the requests."""
+    """One version in the overview, all texts. `traffic`: its part of the requests; `state`: a `Health`, or "not serving"."""
 
     model: str
     version: str
     variant: str
-    health: Health
+    state: str
     traffic: str
     judged: str
     drift: str
     worst: str
     performance: str
     labels: str
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentLine:
-    """`url` leads to the incident; `waits`: what a person is asked for, "" for nothing."""
-
-    id: str
-    model: str
-    about: str
-    rule: str
-    status: Status
-    summary: str
-    since: str
-    lasted: str
-    waits: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +95,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class IncidentView:
-    """One incident: what, since when, how sure, what was done, what can be done."""
+    """One incident: what, since when, how sure, what was done, what can be done. `over`: why it is resolved."""
 
     line: IncidentLine
     window: str
@@ -120,30 +106,36 @@ class IncidentView:
     proposals: tuple[Proposal, ...]
     can_acknowledge: bool
     is_open: bool
+    over: str
 
 
 def fleet_view(
-    versions: Sequence[VersionState], state: State, now: datetime, silent_after: timedelta, problem: str = ""
+    versions: Sequence[VersionState],
+    incidents: Sequence[IncidentLine],
+    state: State,
+    now: datetime,
+    silent_after: timedelta,
+    problem: str = "",
 ) -> FleetView:
     """The overview; incidents come from the controller, so they are there when the store is not."""
-    incidents = [incident for model in state.models.values() for incident in model.incidents.values()]
-    ordered = sorted(incidents, key=lambda i: (_OPEN_FIRST[i.status], -i.updated_ms, i.id))
-    lines = [_incident_line(incident, state, now) for incident in ordered]
     return FleetView(
         versions=tuple(_version_line(version, state, now, silent_after) for version in versions),
-        open=tuple(line for line in lines if line.status is not Status.RESOLVED),
-        resolved=tuple(line for line in lines if line.status is Status.RESOLVED)[:20],
+        open=tuple(line for line in incidents if line.status is not Status.RESOLVED),
+        resolved=tuple(line for line in incidents if line.status is Status.RESOLVED)[:SHOWN_RESOLVED],
         problem=problem,
     )
 
 
 def _version_line(version: VersionState, state: State, now: datetime, silent_after: timedelta) -> VersionLine:
-    share = share_of(state.model(version.model).traffic, version.version)
+    traffic = state.model(version.model).traffic
+    share = share_of(traffic, version.version)
+    health = version.health(now, silent_after)
+    over = traffic is not None and share is None and health is not Health.ALERT
     return VersionLine(
         model=version.model,
         version=version.version,
         variant=version.variant,
-        health=version.health(now, silent_after),
+        state="not serving" if over else health.value,
         traffic=f"{share.weight:.0%}" if share else "",
         judged=judged_text(version, now),
         drift=drift_text(version),
@@ -153,70 +145,65 @@ def _version_line(version: VersionState, state: State, now: datetime, silent_aft
     )
 
 
-def _incident_line(incident: Incident, state: State, now: datetime) -> IncidentLine:
-    segment = f", {incident.segment}" if incident.segment else ""
-    waiting = [p for p in state.model(incident.model).proposals() if p.incident == incident.id]
-    end_ms = incident.resolved_ms or now.timestamp() * 1000
-    return IncidentLine(
-        id=incident.id,
-        model=incident.model,
-        about=f"version {incident.version}, {incident.variant}{segment}",
-        rule=incident.rule,
-        status=incident.status,
-        summary=incident.summary,
-        since=format_moment(incident.since_ms),
-        lasted=age(timedelta(milliseconds=end_ms - incident.opened_ms)),
-        waits=f"{waiting[0].kind} waits for approval" if waiting else "",
-    )
-
-
-def newest_signal(incident: Incident, records: Iterable[Record]) -> Signal | None:
-    """The last thing that was said to be wrong."""
-    signals = [record.first.detail.signal for record in records if record.first.incident == incident.id]
-    known = [signal for signal in signals if signal is not None and signal.kind is not SignalKind.RESOLVE]
-    return max(known, key=lambda signal: (signal.window_end_ms, signal.id), default=None)
-
-
-def wanted_counts(signal: Signal | None) -> tuple[ColumnWindow, ...]:
-    """The windows whose distributions an incident's page shows: of the strongest columns."""
+def wanted_counts(case: Case) -> tuple[ColumnWindow, ...]:
+    """The windows whose distributions an incident's page shows: of the main column, and of the strongest."""
+    signal = case.signal
     if signal is None:
         return ()
-    columns = dict.fromkeys(entry.column for entry in signal.evidence if entry.column)
-    return tuple(
-        ColumnWindow(signal.version, signal.variant, column, signal.window_start_ms)
-        for column in list(columns)[:SHOWN_COLUMNS]
-    )
+    found = [case.window] if case.window else []
+    found += [
+        ColumnWindow(signal.version, signal.variant, entry.column, signal.window_start_ms)
+        for entry in signal.evidence
+        if entry.column
+    ]
+    return tuple(dict.fromkeys(found))[:SHOWN_COLUMNS]
 
 
 def incident_view(
-    incident: Incident,
+    case: Case,
     state: State,
-    signal: Signal | None,
     ranking: Sequence[Ranked],
-    counts: Iterable[tuple[ColumnWindow, tuple[BinCount, ...]]],
+    counts: Mapping[ColumnWindow, tuple[BinCount, ...]],
     now: datetime,
 ) -> IncidentView:
     """All of one incident's page."""
+    incident, signal = case.incident, case.signal
+    told = case.told(counts.get(case.window, ()) if case.window else (), ranking)
     records = [r for r in state.model(incident.model).records.values() if r.first.incident == incident.id]
     steps = sorted((step for record in records for step in record.steps), key=lambda d: d.timestamp_ms)
-    told = [delivery for record in records for delivery in record.deliveries]
+    messages = [delivery for record in records for delivery in record.deliveries]
     waiting = [r.last for r in records if r.last.step is Step.PROPOSED]
     return IncidentView(
-        line=_incident_line(incident, state, now),
+        line=incident_line(case, told, state, now),
         window=f"{format_moment(signal.window_start_ms)} to {format_moment(signal.window_end_ms)}"
         if signal
         else "",
         evidence=tuple(_evidence_line(entry) for entry in signal.evidence) if signal else (),
         ranked=tuple(_ranked_lines(ranking)),
-        distributions=tuple(_distribution(window, bins) for window, bins in counts),
+        distributions=tuple(_distribution(window, bins) for window, bins in counts.items()),
         done=tuple(
             decision_line(decision, incident.summary)
-            for decision in sorted((*steps, *told), key=lambda d: (d.timestamp_ms, d.kind is Kind.NOTIFY))
+            for decision in sorted((*steps, *messages), key=lambda d: (d.timestamp_ms, d.kind is Kind.NOTIFY))
         ),
         proposals=tuple(_proposal(decision) for decision in waiting),
         can_acknowledge=incident.status is Status.OPEN,
         is_open=incident.status is not Status.RESOLVED,
+        over=_over(incident, steps),
     )
+
+
+def _over(incident: Incident, steps: Sequence[Decision]) -> str:
+    if incident.status is not Status.RESOLVED:
+        return ""
+    when = f"{format_moment(incident.resolved_ms)} UTC"
+    if incident.false_alarm:
+        return f"{incident.resolved_by} called it a false alarm at {when}."
+    if incident.resolved_by != CONTROLLER:
+        return f"{incident.resolved_by} resolved it at {when}."
+    # What the judge says of an end is that the numbers are back; other ends have a reason of their own.
+    ends = [s.detail for s in steps if s.kind is Kind.RESOLVE and s.step is Step.DECIDED]
+    reason = ends[-1].reason if ends and ends[-1].signal is None else ""
+    return f"It ended at {when}: {reason or 'back within its limits'}."
 
 
 def _evidence_line(entry: Evidence) -> EvidenceLine:

@@ -15,7 +15,7 @@ from jinja2 import Environment
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.console.governance import notices
-from driftsonde.console.rendering import environment
+from driftsonde.console.rendering import compiled
 from driftsonde.controller import problems
 from driftsonde.controller.backend import Backend, submit
 from driftsonde.core.control.access import Person, Role
@@ -70,7 +70,7 @@ class Pages:
     """Shows pages of one backend."""
 
     backend: Backend
-    templates: Environment = field(default_factory=environment)
+    templates: Environment = field(default_factory=compiled)
 
     def who(self, request: Request) -> Person:
         """Whose browser asks: by its cookie. Raises `SignInNeeded`."""

@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.console.fleet import VersionState, read_fleet
+from driftsonde.console.incidents import Case, IncidentLine, case_of, cases_of, incident_line
 from driftsonde.console.rendering import files
 from driftsonde.console.stories import (
     MOST_WINDOWS,
@@ -18,16 +19,18 @@ from driftsonde.console.stories import (
     Ranked,
     newest_period,
     read_counts,
+    read_counts_of,
     read_page,
     read_ranking,
 )
-from driftsonde.console.views import fleet_view, incident_view, newest_signal, wanted_counts
+from driftsonde.console.views import fleet_view, incident_view, wanted_counts
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.console_pages import COOKIE, STORE_AWAY, Button, Form, Pages, form_of, local_path
 from driftsonde.controller.routes_console_control import controls_router, timeline_router
 from driftsonde.controller.routes_console_rollouts import rollout_pages_router
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.access import Person, Role
+from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
@@ -36,7 +39,6 @@ from driftsonde.core.control.inputs import (
     Snooze,
     Wish,
 )
-from driftsonde.core.signals import Signal
 from driftsonde.core.spec import HOUR_MS
 from driftsonde.report.formats import format_moment
 from driftsonde.report.results import BinCount, ColumnWindow
@@ -45,6 +47,8 @@ from driftsonde.report.results import BinCount, ColumnWindow
 SILENT_AFTER = timedelta(days=1)
 SNOOZE_MS = 4 * HOUR_MS
 PERIODS = (60, USUAL_WINDOWS, 720, MOST_WINDOWS)
+# The lists show so many incidents, and say of the first ones how their column changed.
+MOST_INCIDENTS, EXPLAINED = 200, 12
 NO_MODELS_NOW = "The store can't be read now: the models are not shown. Incidents and approvals work."
 
 
@@ -145,7 +149,8 @@ def _models_router(pages: Pages) -> APIRouter:
             versions = read_fleet(backend.store)
         except (StoreUnavailable, StoreRejected):
             problem = NO_MODELS_NOW
-        view = fleet_view(versions, backend.state(), datetime.now(UTC), SILENT_AFTER, problem)
+        now = datetime.now(UTC)
+        view = fleet_view(versions, _lines(backend, now), backend.state(), now, SILENT_AFTER, problem)
         return pages.show("fleet.html", person, view=view)
 
     @router.get("/models/{model}")
@@ -165,12 +170,11 @@ def _models_router(pages: Pages) -> APIRouter:
             page = read_page(backend.store, _newest(baselines), period)
         except (StoreUnavailable, StoreRejected):
             return pages.trouble(person, 503, "The store can't be read", STORE_AWAY)
-        lines = fleet_view((), state, now, SILENT_AFTER).open
         return pages.show(
             "model.html",
             person,
             page=page,
-            open=[line for line in lines if line.model == model],
+            open=[line for line in _lines(backend, now, model) if line.status is not Status.RESOLVED],
             choices=PERIODS,
             windows=windows,
             read_at=format_moment(int(now.timestamp() * 1000)),
@@ -188,9 +192,9 @@ def _incidents_router(pages: Pages) -> APIRouter:
         incident = state.incident(incident_id)
         if incident is None:
             return pages.trouble(person, 404, "No such incident", f"No incident {incident_id} is known.")
-        signal = newest_signal(incident, state.model(incident.model).records.values())
-        ranking, counts = _evidence(backend, signal)
-        view = incident_view(incident, state, signal, ranking, counts.items(), datetime.now(UTC))
+        case = case_of(incident, state, backend.catalogue())
+        ranking, counts = _evidence(backend, case)
+        view = incident_view(case, state, ranking, counts, datetime.now(UTC))
         offered = [ACKNOWLEDGE] if view.can_acknowledge else []
         offered += ON_OPEN if view.is_open else ()
         return pages.show(
@@ -221,15 +225,32 @@ def _incidents_router(pages: Pages) -> APIRouter:
     return router
 
 
+def _lines(backend: Backend, now: datetime, model: str = "") -> list[IncidentLine]:
+    """Incidents in words; how a column changed is said where the store can be read."""
+    state = backend.state()
+    cases = cases_of(state, backend.catalogue(), model)[:MOST_INCIDENTS]
+    wanted = [(case.incident.model, window) for case in cases[:EXPLAINED] if (window := case.window)]
+    try:
+        counts = read_counts(backend.store, wanted)
+    except (StoreUnavailable, StoreRejected):
+        counts = {}
+    return [
+        incident_line(case, case.told(counts.get((case.incident.model, case.window), ())), state, now)
+        if case.window
+        else incident_line(case, case.told(), state, now)
+        for case in cases
+    ]
+
+
 def _evidence(
-    backend: Backend, signal: Signal | None
+    backend: Backend, case: Case
 ) -> tuple[tuple[Ranked, ...], Mapping[ColumnWindow, tuple[BinCount, ...]]]:
     """What the store adds to an incident; nothing where it can't be read, so that people can still act."""
-    if signal is None:
+    if case.signal is None:
         return (), {}
     try:
-        counts = read_counts(backend.store, signal.model, wanted_counts(signal))
-        return read_ranking(backend.store, signal), counts
+        counts = read_counts_of(backend.store, case.incident.model, wanted_counts(case))
+        return read_ranking(backend.store, case.signal), counts
     except (StoreUnavailable, StoreRejected):
         return (), {}
 

@@ -76,4 +76,6 @@ def _means(values: Floats, n: Ints, firsts: Ints) -> Floats:
     weights = np.where(np.isfinite(values), n, 0)
     sums = np.add.reduceat(np.where(weights > 0, values, 0.0) * weights, firsts)
     totals = np.add.reduceat(weights, firsts)
-    return np.divide(sums, totals, out=np.full(len(firsts), np.nan), where=totals > 0)
+    means = np.full(len(firsts), np.nan)
+    np.divide(sums, totals, out=means, where=totals > 0)
+    return means

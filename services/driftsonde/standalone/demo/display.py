@@ -140,10 +140,11 @@ def show_doors(console: Console, cluster: Cluster) -> None:
         Text(
             f"Kafka        {cluster.settings.kafka.bootstrap_servers}\n"
             f"ClickHouse   http://{clickhouse.host}:{clickhouse.port}, database {clickhouse.database}\n"
-            f"Controller   {cluster.controller_url}/v1/incidents\n"
-            "The stream goes on. Ctrl-C stops it."
+            f"API          {cluster.controller_url}/v1/incidents"
         )
     )
+    console.print(Text(f"\nWhat happened, in the console: {cluster.controller_url}", style="bold"))
+    console.print(Text("The stream goes on. Ctrl-C stops it."))
 
 
 def _clock(at_ms: int) -> str:

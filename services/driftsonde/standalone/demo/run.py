@@ -90,6 +90,7 @@ def _story(rows: Rows, source: str, directory: Path, display: Display) -> Iterat
         with ExitStack() as stack:
             with display:
                 cluster = stack.enter_context(Cluster(directory, settings=settings))
+            display.say(f"watch it in the console: {cluster.controller_url}")
             kafka = cluster.settings.kafka
 
             def monitor(version: str, variant: Variant) -> Monitor:
