@@ -51,6 +51,30 @@ def test_windows_have_counts_beside_the_baselines(results: Results) -> None:
     assert 800 < sum(row["counts"]) < 1200
 
 
+def test_the_counts_of_a_period_are_its_windows_added_up(results: Results) -> None:
+    end = START + (HOURS - 1) * HOUR
+    frame = results.counts("fraud", "1", column="country", end=end)
+    (row,) = frame.to_dict("records")
+    windows = results.windows("fraud", column="country", version="1", end=end)
+    assert len(windows) == HOURS - 1
+    assert list(row["counts"]) == list(windows.counts.sum())
+    assert list(row["reference_counts"]) == list(windows.reference_counts[0])
+    assert set(results.counts("fraud", "1").column) == {"amount", "country", "score"}
+
+
+def test_drift_of_a_period_from_the_baseline_and_from_another_period(results: Results) -> None:
+    changed = START + DRIFT_FROM * HOUR
+    before, after = results.drift("fraud", "1", end=changed), results.drift("fraud", "1", start=changed)
+    assert after.column[0] == "amount"
+    assert after.psi[0] > 10 * before.psi.max()
+    between = results.drift("fraud", "1", start=changed, against=(START, changed))
+    assert between.column[0] == "amount"
+    assert between.psi[0] == pytest.approx(after.psi[0], rel=0.5)
+    rows = dict(zip(before.column, before.rows, strict=True))
+    assert dict(zip(between.column, between.reference_rows, strict=True)) == rows
+    assert results.drift("fraud", "1", variant="shadow").empty
+
+
 def test_signals_and_decisions_in_the_order_of_time(results: Results) -> None:
     assert list(results.signals("fraud").kind) == ["alert", "resolve", "alert", "retrain", "promote"]
     by_people = [actor != "controller" for actor in results.decisions("fraud").actor]

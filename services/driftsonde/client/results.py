@@ -4,6 +4,7 @@ from driftsonde.client import Results
 results = Results("clickhouse.example", database="driftsonde")
 results.metrics("fraud", metric="psi").pivot_table(index="window_start", columns="column", values="value")
 results.plot("fraud", "psi", column="amount")
+results.drift("fraud", "1", segment="country=DE", start=january, end=april)
 """
 
 from collections.abc import Mapping
@@ -53,6 +54,30 @@ SELECT toString(version) AS version, toString(variant) AS variant, toString(segm
 FROM windows FINAL
 {_WHERE} AND ({{every_column:Bool}} OR column = {{column:String}})
 ORDER BY window_start, version, variant, column
+"""
+# Both read whole hours where they can, so a quarter of minute windows is a matter of less than a second.
+_PERIOD = """
+model = {model:String}, version = {version:String}, variant = {variant:String}, segment = {segment:String}
+"""
+_COUNTS = f"""
+SELECT toString(column) AS column, toString(kind) AS kind, toString(role) AS role, toString(baseline) AS baseline, edges,
+       categories, counts, reference_counts
+FROM period_counts({_PERIOD}, from_time = {{start:DateTime64(3, 'UTC')}}, to_time = {{end:DateTime64(3, 'UTC')}})
+WHERE {{every_column:Bool}} OR column = {{column:String}}
+ORDER BY column, baseline
+"""
+_DRIFT_FROM_BASELINE = f"""
+SELECT toString(column) AS column, toString(kind) AS kind, toString(role) AS role, toString(baseline) AS baseline,
+       toInt64(reference_rows) AS reference_rows, toInt64(rows) AS rows, psi, js_divergence
+FROM drift_from_baseline({_PERIOD}, from_time = {{start:DateTime64(3, 'UTC')}}, to_time = {{end:DateTime64(3, 'UTC')}})
+ORDER BY psi DESC, column, baseline
+"""
+_DRIFT_BETWEEN = f"""
+SELECT toString(column) AS column, toString(kind) AS kind, toString(role) AS role, toInt64(rows_a) AS reference_rows,
+       toInt64(rows_b) AS rows, psi, js_divergence
+FROM drift_between({_PERIOD}, from_a = {{from:DateTime64(3, 'UTC')}}, to_a = {{to:DateTime64(3, 'UTC')}},
+                   from_b = {{start:DateTime64(3, 'UTC')}}, to_b = {{end:DateTime64(3, 'UTC')}})
+ORDER BY psi DESC, column
 """
 _SIGNALS = """
 SELECT window_end, toString(kind) AS kind, toString(rule) AS rule, toString(version) AS version,
@@ -131,6 +156,40 @@ class Results:
         """One row for each column of each window, with its counts per bin (int64 arrays) beside the baseline's."""
         params = _params(model, column, version, segment, start, end)
         return self._store.query_arrow(_WINDOWS, params).to_pandas()
+
+    def counts(
+        self,
+        model: str,
+        version: str,
+        *,
+        column: str | None = None,
+        variant: str = "champion",
+        segment: str = "",
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> "pd.DataFrame":
+        """The counts of all windows of a period added up: one row for each column and baseline."""
+        params = _params(model, column, version, segment, start, end) | {"variant": variant}
+        return self._store.query_arrow(_COUNTS, params).to_pandas()
+
+    def drift(
+        self,
+        model: str,
+        version: str,
+        *,
+        variant: str = "champion",
+        segment: str = "",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        against: tuple[datetime, datetime] | None = None,
+    ) -> "pd.DataFrame":
+        """How far each column of a period is from the baseline, or from the period `against`; the farthest first. PSI in nats,
+        Jensen-Shannon divergence in bits; NaN where a side has no rows."""
+        params = _params(model, None, version, segment, start, end) | {"variant": variant}
+        if against is None:
+            return self._store.query_arrow(_DRIFT_FROM_BASELINE, params).to_pandas()
+        params |= dict(zip(("from", "to"), against, strict=True))
+        return self._store.query_arrow(_DRIFT_BETWEEN, params).to_pandas()
 
     def signals(self, model: str) -> "pd.DataFrame":
         """What the judge said; `evidence` is JSON."""

@@ -1,12 +1,14 @@
 """The judge's loop: sketches from the inbox through the pipelines, results to the store, signals to Kafka."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from driftsonde.adapters.avro import Codec, Undecodable
+from driftsonde.adapters.clickhouse import StoreUnavailable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.inbox import Inbox, Incoming
 from driftsonde.adapters.metrics import Metrics
@@ -22,6 +24,7 @@ from driftsonde.core.detecting import Build
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
+from driftsonde.judge.hours import HourRollUp
 from driftsonde.judge.pipeline import JudgePipeline, Settlement
 from driftsonde.judge.provisional import make_provisional
 from driftsonde.judge.reports import WindowReport
@@ -33,6 +36,12 @@ SERVICE = "judge"
 _PAUSE_S = 0.02
 _REFRESH_S = 2.0
 _PROVISIONAL_S = 5.0
+
+# Between two days of hours that are added up: so long at least, and so many times what the last one took.
+_HOURS_PAUSE_S = 5.0
+_HOURS_PAUSE_SHARE = 9
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -68,6 +77,10 @@ class JudgeWorker:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _due_s: dict[str, float] = field(default_factory=dict)
     _is_fresh: bool = False
+    _hours: HourRollUp = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hours = HourRollUp(self.storage.store)
 
     async def start_positions(self, assigned: frozenset[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         """After a rebalance: start every partition from the store, so that what another worker did is known."""
@@ -77,6 +90,7 @@ class JudgeWorker:
             known = await self.patience.until_done(lambda: read_positions(self.storage.store, SERVICE))
             sources = await asyncio.to_thread(self._sources)
             self.partitions = {}
+            self._hours = HourRollUp(self.storage.store)
             for topic, number in sorted(assigned):
                 start = known.get((topic, number), Position(topic, number, 0, NO_TIME_MS)).position
                 pipeline: JudgePipeline[int] = JudgePipeline(
@@ -92,11 +106,38 @@ class JudgeWorker:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._judge())
+            tasks.create_task(self._add_up_hours())
+
+    async def _judge(self) -> None:
         while True:
             async with self._lock:
                 worked = await self._round()
             if not worked:
                 await asyncio.sleep(_PAUSE_S)
+
+    async def _add_up_hours(self) -> None:
+        """One day after the other, beside the judging; the store gets most of the time for everything else."""
+        pause_s = _HOURS_PAUSE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            async with self._lock:  # nothing is on its way to the store
+                hours, batch = self._hours, self._hours.begin(self._judged_until_ms())
+            began_s = time.monotonic()
+            if batch is not None:
+                try:
+                    await asyncio.to_thread(hours.add_up, batch)
+                except StoreUnavailable as error:
+                    _log.warning("hours are added up later", extra={"problem": str(error)})
+            pause_s = max(_HOURS_PAUSE_S, _HOURS_PAUSE_SHARE * (time.monotonic() - began_s))
+
+    def _judged_until_ms(self) -> dict[str, int]:
+        return {
+            name: model.state.inputs_until_ms
+            for partition in self.partitions.values()
+            for name, model in partition.pipeline.models.items()
+        }
 
     async def drain(self) -> None:
         """Before leaving: settle what has come in."""
@@ -166,6 +207,7 @@ class JudgeWorker:
         plan = self.plans.plan(model, "")
         window_ms = plan.spec.window_ms if plan else 0
         state, windows = await self.patience.until_done(lambda: self.storage.read_model(model, window_ms))
+        await self.patience.until_done(lambda: self._hours.load(model))
         pipeline.load_model(model, state, windows)
 
     async def _take(self, partition: _Partition, incoming: Incoming) -> None:
@@ -245,6 +287,7 @@ class JudgeWorker:
             partition.stored = position
 
     async def _carry_out(self, settlement: Settlement[int]) -> None:
+        await self.patience.until_done(lambda: self._hours.mark(settlement.reports))
         rows = await self.patience.until_done(
             lambda: self.storage.write_reports(
                 [*settlement.reports, *settlement.told_once], [*settlement.as_judged, *settlement.told_once]
