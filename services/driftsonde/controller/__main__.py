@@ -40,6 +40,7 @@ from driftsonde.controller.delivery import Deliveries
 from driftsonde.controller.door import VERSION, Door
 from driftsonde.controller.guard import Guard
 from driftsonde.controller.journal import Journal, Stopping, patiently, rebuild
+from driftsonde.controller.live import LiveFollower
 from driftsonde.controller.source import SERVICE, SignalSource
 from driftsonde.controller.tokens import InvalidTokens, Tokens
 from driftsonde.core.control.access import Allowance
@@ -129,6 +130,8 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
     )
     catalogue = CatalogueFollower(settings.kafka, codec)
     journal = Journal(settings.kafka, codec, stop, ready)
+    store = Store(settings.clickhouse)
+    live = LiveFollower(store, lambda: controller.state, catalogue.governance)
     controller = Controller(
         setting=Setting(
             catalogue.governance,
@@ -137,6 +140,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
             config.severities,
             config.follows,
             config.registry is not None,
+            live.numbers,
         ),
         config=config,
         record=journal.record,
@@ -165,7 +169,8 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
             controller.submit,
             Allowance(settings.controller.requests_per_s),
         ),
-        store=Store(settings.clickhouse),
+        store=store,
+        live=live.numbers,
     )
     try:
         door = Door(settings.http.bind, settings.http.port, backend)
@@ -180,6 +185,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
 
     source = SignalSource(settings.kafka, codec, metrics, stop)
     controller.deliveries.start(controller.outcome)
+    live.start()
     try:
         patiently(catalogue.start, stop)
         turn = Turn(partial(patiently, partial(rebuild, settings.kafka, codec), stop), ready, begun)
@@ -193,6 +199,7 @@ def serve(settings: Settings, config: ControllerConfig, tokens: Tokens) -> int:
         )
     finally:
         door.close()
+        live.close()
         controller.deliveries.stop()
         source.close()
         journal.close()

@@ -17,6 +17,7 @@ from driftsonde.controller import problems
 from driftsonde.controller.guard import Guard
 from driftsonde.core.control.decisions import ALL_MODELS, Decision
 from driftsonde.core.control.inputs import Input, Refusal, Refused, Wish
+from driftsonde.core.control.proving import Live, nothing_live
 from driftsonde.core.control.state import State
 from driftsonde.core.control.traffic import InvalidSplit
 
@@ -28,7 +29,8 @@ Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What API and console stand on. store: the judge's results, read by the console. timeout_s: how long a change
+    """What API and console stand on. store: the judge's results, read by the console; live: what of it
+    decides on rollouts. timeout_s: how long a change
     waits for the writer."""
 
     state: Callable[[], State]
@@ -38,6 +40,7 @@ class Backend:
     registry: CollectorRegistry
     guard: Guard
     store: Store
+    live: Live = nothing_live
     timeout_s: float = 10.0
 
 

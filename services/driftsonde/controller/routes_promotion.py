@@ -10,6 +10,7 @@ from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.canonical import to_object
 from driftsonde.core.control.criteria import criteria, next_stage, rule_of, stage_of
 from driftsonde.core.control.inputs import Promotion, Unknown, Verdict
+from driftsonde.core.control.proving import proofs
 
 
 class PromotionRequest(RequestBody):
@@ -31,13 +32,15 @@ def promotion_router(backend: Backend) -> APIRouter:
 
     @router.get("/promotion")
     def promotion(model: str, version: str) -> Json:
-        """The version's stage, the next one, and each criterion for it, met or not."""
+        """The version's stage, the next one, and each criterion for it, met or not; `live`: what it has to show as shadow and
+        canary, before it is the champion."""
         spec, state = backend.catalogue().spec(model), backend.state().model(model)
         if spec is None or version not in backend.catalogue().versions_of(model):
             raise Unknown(f"no version {version!r} of model {model!r} is registered")
         stage = stage_of(state, version)
         target = next_stage(stage)
         asked = criteria(state, version, rule_of(spec.policy.promotion, target), spec.owner) if target else ()
+        shown = proofs(state, version, spec.policy.promotion.production, backend.live(model))
         known = state.versions.get(version)
         return {
             "model": model,
@@ -45,6 +48,7 @@ def promotion_router(backend: Backend) -> APIRouter:
             "stage": stage.value,
             "next": target and target.value,
             "criteria": [to_object(it) for it in asked],
+            "live": [to_object(it) for it in shown],
             "missing": [it.name for it in asked if not it.met],
             "reviews": [to_object(it) for it in known.reviews] if known is not None else [],
         }

@@ -1,7 +1,7 @@
 """What a version must have before it enters a stage, and what of it is missing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftsonde.core.bounds import Bound, parse_bound
 from driftsonde.core.control.access import Role
@@ -53,8 +53,8 @@ def lacking(model: ModelState, version: str, rules: PromotionRule, owner: str) -
 
 
 def criteria(model: ModelState, version: str, rule: StageRule, owner: str) -> tuple[Criterion, ...]:
-    """All that the rule asks of a version, met or not. `owner` is the model's, for a version that names none."""
-    if rule == StageRule():
+    """All that the rule asks of a version before it enters, met or not. `owner` is the model's, for a version that names none."""
+    if replace(rule, live=()) == StageRule():
         return ()
     known = model.versions.get(version)
     if known is None:

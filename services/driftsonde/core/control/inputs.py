@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from driftsonde.core.control.decisions import Severity
 from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.proving import Live, nothing_live
 from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.routing import SEVERITIES, Route
 from driftsonde.core.control.state import Effect
@@ -25,7 +26,7 @@ class Unknown(LookupError):
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What decisions depend on besides the state. `governance` gives a model's policy; `actuators` says which serving
-    systems follow which models' splits."""
+    systems follow which models' splits; `live` gives what the judge measures of a model's rollout."""
 
     governance: Callable[[str], Governance]
     routes: tuple[Route, ...] = ()
@@ -33,6 +34,7 @@ class Setting:
     severities: Mapping[Rule, Severity] = field(default_factory=lambda: SEVERITIES)
     actuators: tuple[Route, ...] = ()
     registry_configured: bool = False
+    live: Live = nothing_live
 
 
 @dataclass(frozen=True, slots=True)

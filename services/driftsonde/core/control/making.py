@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from driftsonde.core.control.costing import cost_in_words
+from driftsonde.core.control.criteria import Criterion
 from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.gate import gate
 from driftsonde.core.control.incidents import Status, incident_id
 from driftsonde.core.control.inputs import Setting
 from driftsonde.core.control.policy import retrain_obstacle, rollback_obstacle
+from driftsonde.core.control.proving import proofs
 from driftsonde.core.control.ramp import weighed
 from driftsonde.core.control.rollout import Rollout, RolloutStatus, advance_obstacle, advanced, split_of
 from driftsonde.core.control.routing import recipients, severity_of
@@ -160,7 +162,12 @@ def obstacle_to(
     if signal.kind is SignalKind.PROMOTE:
         way = setting.governance(signal.model).rollout
         obstacle = advance_obstacle(model.rollout, signal.version, way, now_ms, labels_of(signal))
-        return obstacle or _guarded(model, signal.version) or _proposed(next(others, ""))
+        return (
+            obstacle
+            or _guarded(model, signal.version)
+            or before_champion(model, setting)
+            or _proposed(next(others, ""))
+        )
     return retrain_obstacle(
         event_ms,
         tuple(model.retrainings.values()),
@@ -169,6 +176,25 @@ def obstacle_to(
         setting.governance(signal.model).actions,
         setting.retrain_configured,
     )
+
+
+def before_champion(model: ModelState, setting: Setting) -> str:
+    """Why a rollout may not end in the championship yet; "" if it may, or if another stage comes first."""
+    missing = [it.name for it in _proofs_if_last(model, setting) if not it.met]
+    return f"not yet shown: {'; '.join(missing)}" if missing else ""
+
+
+def shown_before_champion(model: ModelState, setting: Setting) -> tuple[str, ...]:
+    """The numbers that a rollout's last step rests on."""
+    return tuple(f"{it.name} ({it.found})" for it in _proofs_if_last(model, setting))
+
+
+def _proofs_if_last(model: ModelState, setting: Setting) -> tuple[Criterion, ...]:
+    rollout = model.rollout
+    if rollout is None or rollout.stage + 1 < len(rollout.weights):
+        return ()
+    rule = setting.governance(model.model).promotion.production
+    return proofs(model, rollout.version, rule, setting.live(model.model))
 
 
 def _guarded(model: ModelState, version: str) -> str:

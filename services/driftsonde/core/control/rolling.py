@@ -16,14 +16,17 @@ from driftsonde.core.control.inputs import (
 )
 from driftsonde.core.control.making import (
     about,
+    before_champion,
     by_person,
     numbered_id,
     obstacle_to,
+    shown_before_champion,
     told,
     with_action,
     with_rollout,
 )
 from driftsonde.core.control.policy import Brakes, Ruling, rule
+from driftsonde.core.control.proving import proofs
 from driftsonde.core.control.quiet import maintenance_of
 from driftsonde.core.control.ramp import SMALLEST_MOVE, probability_better, weighed
 from driftsonde.core.control.rollout import Rollout, RolloutStatus, advanced, begun, start_obstacle
@@ -50,7 +53,9 @@ def on_promote(
     if ruling.step in (Step.OBSERVED, Step.SUPPRESSED) and _said(model, signal.version) == ruling:
         return []
     expires_ms = now_ms + actions.approval_expiry_ms if ruling.step is Step.PROPOSED else 0
-    detail = Detail(reason=ruling.reason, signal=signal, expires_ms=expires_ms)
+    acts = ruling.step in (Step.PROPOSED, Step.DECIDED)
+    grounds = (ruling.reason, *(shown_before_champion(model, setting) if acts else ()))
+    detail = Detail(reason="; ".join(grounds), signal=signal, expires_ms=expires_ms)
     decision = replace(about(signal, ruling.step, now_ms, setting, detail, actions.promote), incident="")
     if ruling.step is Step.DECIDED:
         decision = with_action(decision, model, signal, setting)
@@ -112,6 +117,12 @@ def on_rollout_change(
     after = _wished(rollout, change.wish, now_ms)
     if after == rollout:
         return []
+    if after.status is RolloutStatus.PROMOTED:
+        rule = setting.governance(model.model).promotion.production
+        shown = proofs(model, rollout.version, rule, setting.live(model.model))
+        missing = [f"{it.name}: {it.found}" for it in shown if not it.met]
+        if missing:
+            raise Refused(f"version {rollout.version} may not be the champion; missing: {'; '.join(missing)}")
     return [_moved(model, after, change.actor, change.reason, now_ms, setting)]
 
 
@@ -151,7 +162,7 @@ def late_stages(state: State, now_ms: int, setting: Setting) -> Iterator[Decisio
         held = bool(state.stopped(model.model) or maintenance_of(model, now_ms))
         after, reason = replace(rollout, status=RolloutStatus.PAUSED), "not enough evidence in time"
         if way.when_late is Late.ADVANCE and governance.actions.promote is Mode.AUTO and not held:
-            barred = next(iter(gate(model, rollout.version).reasons), "")
+            barred = next(iter(gate(model, rollout.version).reasons), "") or before_champion(model, setting)
             after = after if barred else advanced(rollout, now_ms, rollout.labels)
             reason = barred or "its time is up, and no incident is open"
         elif way.when_late is Late.ROLLBACK and governance.actions.rollback is Mode.AUTO and not held:

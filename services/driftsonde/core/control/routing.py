@@ -15,6 +15,8 @@ SEVERITIES: Mapping[Rule, Severity] = MappingProxyType(
         Rule.QUALITY: Severity.WARNING,
         Rule.PERFORMANCE: Severity.CRITICAL,
         Rule.CANARY: Severity.CRITICAL,
+        Rule.FAIRNESS: Severity.WARNING,
+        Rule.MULTIVARIATE: Severity.WARNING,
     }
 )
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
