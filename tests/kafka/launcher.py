@@ -34,6 +34,31 @@ class KafkaFailed(RuntimeError):
     """A node did not start; the message ends with what it logged last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A second listener, at `port`: TLS with the key and certificate of a PEM file, and users who log in by PLAIN, or by
+    SCRAM where they were given such credentials. They may do what access control lists grant them; whoever comes without
+    TLS may do everything."""
+
+    port: int
+    certificate: Path
+    users: Mapping[str, str]
+
+    def properties(self) -> dict[str, object]:
+        """What is added to the node's, but for the listener itself."""
+        prefix, package = "listener.name.secured", "org.apache.kafka.common.security"
+        known = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())
+        return {
+            f"{prefix}.ssl.keystore.type": "PEM",
+            f"{prefix}.ssl.keystore.location": self.certificate,
+            f"{prefix}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+            f"{prefix}.plain.sasl.jaas.config": f"{package}.plain.PlainLoginModule required {known};",
+            f"{prefix}.scram-sha-512.sasl.jaas.config": f"{package}.scram.ScramLoginModule required;",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+
+
 @dataclass(slots=True)
 class KafkaCluster:
     """Nodes are numbered from 1; each is broker and controller. A node that starts again has its data and its ports."""
@@ -41,6 +66,7 @@ class KafkaCluster:
     directory: Path
     ports: Mapping[int, tuple[int, int]]
     partitions: int
+    secured: "Secured | None" = None
     _processes: dict[int, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     @property
@@ -135,15 +161,16 @@ class KafkaCluster:
         broker, controller = self.ports[node]
         voters = ",".join(f"{number}@127.0.0.1:{port}" for number, (_, port) in self.ports.items())
         copies = min(3, len(self.ports))
-        settings = {
+        more = f",SECURED://127.0.0.1:{self.secured.port}" if self.secured else ""
+        settings: dict[str, object] = {
             "process.roles": "broker,controller",
             "node.id": node,
             "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{more}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker}{more}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL",
             "log.dirs": self._home(node) / "data",
             "num.partitions": self.partitions,
             "auto.create.topics.enable": "false",
@@ -159,17 +186,21 @@ class KafkaCluster:
             "broker.session.timeout.ms": 2_000,
             "broker.heartbeat.interval.ms": 500,
             "group.initial.rebalance.delay.ms": 0,
+            **(self.secured.properties() if self.secured else {}),
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 @contextmanager
-def kafka_cluster(nodes: int = 1, partitions: int = 12) -> Iterator[KafkaCluster]:
-    """A cluster that serves; `partitions` are those of a topic that is made without saying. Raises `KafkaFailed`."""
+def kafka_cluster(
+    nodes: int = 1, partitions: int = 12, secured: Secured | None = None
+) -> Iterator[KafkaCluster]:
+    """A cluster that serves; `partitions` are those of a topic that is made without saying. `secured` is for a single
+    node. Raises `KafkaFailed`."""
     with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
         ports = _free_ports(2 * nodes)
         pairs = {node: (ports[2 * node - 2], ports[2 * node - 1]) for node in range(1, nodes + 1)}
-        cluster = KafkaCluster(Path(directory), pairs, partitions)
+        cluster = KafkaCluster(Path(directory), pairs, partitions, secured)
         with ExitStack() as stack:
             stack.callback(cluster.stop_all)
             for node in pairs:

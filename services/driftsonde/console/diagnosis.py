@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but
 
 from driftsonde.adapters.clickhouse import Store, StoreRejected, StoreUnavailable
 from driftsonde.adapters.clickhouse_migrations import pending_migrations
+from driftsonde.adapters.kafka_access import missing_grants
 from driftsonde.adapters.positions import read_positions
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.topics import LABELS, PREDICTIONS, TOPICS
@@ -56,6 +57,8 @@ def diagnose(
         cluster = admin.list_topics(timeout=_TIMEOUT_S)
         brokers = len(cluster.brokers)
         yield Finding("broker", Verdict.OK, f"{brokers} answering at {kafka.bootstrap_servers}")
+        if kafka.security_protocol != "PLAINTEXT":
+            yield _permissions(admin, kafka.sasl_username)
         yield _topics(cluster)
         yield _copartitioned(cluster)
         ends = _ends(admin, cluster)
@@ -84,6 +87,19 @@ def _failed(check: str, what: str, remedy: str) -> Finding:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def _permissions(admin: AdminClient, user: str) -> Finding:
+    groups = [f"driftsonde-{service}" for service in (*SERVICES, "controller")]
+    missing = missing_grants(admin, [topic.name for topic in TOPICS], groups, _TIMEOUT_S)
+    if missing:
+        principal = f"User:{user}" if user else "User:ANONYMOUS"
+        return _failed(
+            "permissions",
+            "; ".join(missing),
+            f"`kafka-acls.sh --add --allow-principal {principal}` and each of these",
+        )
+    return Finding("permissions", Verdict.OK, "the brokers let this user read and write")
 
 
 def _topics(cluster: ClusterMetadata) -> Finding:
