@@ -16,7 +16,7 @@ from required import need
 def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
     """Trials on a single node; each leaves it serving."""
     need(missing())
-    with trials(Load(windows=30, rows=1_500), tmp_path_factory.mktemp("trials")) as made:
+    with trials(Load(windows=24, rows=1_200), tmp_path_factory.mktemp("trials")) as made:
         yield made
 
 

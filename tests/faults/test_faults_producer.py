@@ -203,7 +203,7 @@ def test_rows_logged_before_the_broker_is_there_arrive(one_node: KafkaCluster) -
     one_node.stop(1)
     with monitor_of(one_node, model) as monitor:
         logged = log_rows(monitor, named(model), 500, 100_000)
-        time.sleep(3.0)
+        time.sleep(1.5)
         one_node.start(1)
         one_node.wait_until_up()
         flush_s(monitor)

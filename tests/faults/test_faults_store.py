@@ -17,14 +17,14 @@ from required import need
 
 pytestmark = [pytest.mark.io, pytest.mark.timeout(400)]
 
-PACE_S = 0.4  # a window of events in so many seconds
+PACE_S = 0.3  # a window of events in so many seconds
 
 Record = Callable[[str, object], None]
 
 
 def test_every_fault_in_turn(at: Trials, record_property: Record) -> None:
     # From this window on: the fault, and how many answers it strikes one of. Some windows lie within the outage.
-    turns = {2: ("drop", 2), 6: ("refuse", 2), 10: ("cut", 2), 14: ("silence", 4), 16: ("away", 1)}
+    turns = {1: ("drop", 2), 5: ("refuse", 2), 9: ("cut", 2), 13: ("silence", 4), 16: ("away", 1)}
     with at.workers("in_turn") as door:
         at.world.wait_ready(*WORKERS)
         struck: dict[str, int] = {}
@@ -33,9 +33,9 @@ def test_every_fault_in_turn(at: Trials, record_property: Record) -> None:
             if window in turns:
                 door.fault, door.every = turns[window]
             before = door.struck
-            time.sleep(4.0 if door.fault == "away" else PACE_S if window < 22 else 0.0)
+            time.sleep(3.0 if door.fault == "away" else PACE_S if window < 20 else 0.0)
             struck[door.fault] = struck.get(door.fault, 0) + door.struck - before
-            if window == 21:
+            if window == 19:
                 door.behave()
 
         at.send(disturb)

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.io, pytest.mark.timeout(900)]
 
 Record = Callable[[str, object], None]
 
+PACE_S = 0.3  # a window of events in so many seconds
+
 
 def kill_workers(at: Trials, kills: int, directory: Path, record_property: Record) -> None:
     """Of the four services in turn, one of its two workers, at a random moment in a random window."""
@@ -39,7 +41,7 @@ def kill_workers(at: Trials, kills: int, directory: Path, record_property: Recor
                 it.kill(name)
                 it.start(name)
                 killed.append(name)
-            time.sleep(0.4)
+            time.sleep(PACE_S)
 
         told.receiver.answer = lambda _: (500 if moments.random() < 0.3 else 200, {})
         at.send(disturb)
@@ -53,7 +55,7 @@ def kill_workers(at: Trials, kills: int, directory: Path, record_property: Recor
 
 
 def test_killed_workers_lose_and_repeat_nothing(at: Trials, tmp_path: Path, record_property: Record) -> None:
-    kill_workers(at, 8, tmp_path, record_property)
+    kill_workers(at, 6, tmp_path, record_property)
 
 
 @pytest.mark.slow
@@ -64,17 +66,21 @@ def test_two_hundred_kills(tmp_path: Path, record_property: Record) -> None:
         kill_workers(at, 200, tmp_path, record_property)
 
 
-def test_workers_come_and_go(at: Trials, record_property: Record) -> None:
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_workers_come_and_go(at: Trials, record_property: Record, times: int) -> None:
     thirds = [f"{service}-3" for service in SERVICES]
-    with at.workers("come_and_go"):
+    every = at.load.windows // times
+    with at.workers(f"come_and_go_{times}"):
         at.world.wait_ready(*WORKERS)
 
         def disturb(window: int) -> None:
-            time.sleep(0.4)
-            if window in (6, 18):
+            time.sleep(PACE_S)
+            if window % every == every // 4:
                 at.world.start(*thirds)
                 at.world.wait_ready(*thirds)
-            elif window in (12, 24):
+            elif window % every == every * 3 // 4:
+                for name in thirds:
+                    at.world.workers[name].terminate()
                 for name in thirds:
                     at.world.stop(name)
 
@@ -88,10 +94,10 @@ def test_a_broker_that_restarts(at: Trials, record_property: Record, how: str) -
         at.world.wait_ready(*WORKERS)
 
         def disturb(window: int) -> None:
-            time.sleep(0.2)
-            if window == 15:
+            time.sleep(PACE_S / 2)
+            if window == at.load.windows // 2:
                 getattr(at.world.kafka, how)(1)
-                time.sleep(3)
+                time.sleep(1.5)
                 at.world.kafka.start(1)
 
         at.send(disturb)

@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 _READY_S = 90.0
 _STOP_S = 60.0
-_SETTLED_S = 3.0
+_SETTLED_S = 2.0
 
 
 @dataclass(slots=True)
