@@ -26,7 +26,6 @@ SCALES = 12
 _BLOCK_WINDOWS = 2.0 ** np.arange(SCALES)
 # Chance explains a mean ratio up to this quantile of its chi-square law.
 _EXPLAINED = 0.99
-_CONFIDENCE = 0.8
 _FEWEST_BLOCKS = 4
 
 
@@ -75,11 +74,12 @@ def extend(
     )
 
 
-def dispersion(profile: Profile, together: int = 1) -> FloatArray:
-    """An upper limit (at 80 %) of the largest r_h that chance does not explain, at least 1; shape (...).
+def dispersion(profile: Profile, together: int = 1, confidence: float = 0.95) -> FloatArray:
+    """An upper limit (at `confidence`) of the largest r_h, if chance does not explain one of them, at least 1; shape (...).
 
     Chance explains r_h up to the 99 % quantile of a chi-square with as many degrees of freedom as blocks; where `together`
     streams are looked at side by side, up to 1 - 0.01 * together (at least 50 %), since one of them will look steadier than it is.
+    Once one r_h is significant, the limits of all scales count: the long ones, that matter most, have the fewest blocks.
     Scales of fewer than four blocks are not known; where r_h still doubles to the longest known one, it counts up to twice.
     Without a significant scale: 1, so that a stream of independent rows pays nothing.
 
@@ -87,18 +87,27 @@ def dispersion(profile: Profile, together: int = 1) -> FloatArray:
     >>> for _ in range(8):
     ...     profile = extend(profile, 3.0, 1.0)
     >>> round(float(dispersion(profile)), 1)
-    87.3
+    202.6
     """
     blocks = np.maximum(profile.blocks, 1.0)
     known = profile.blocks >= _FEWEST_BLOCKS
     by_chance = min(0.5, (1 - _EXPLAINED) * together)
-    significant = known & (special.gammaincc(blocks / 2, profile.ratios / 2) < by_chance)
+    # The tails are dear: only what lies above the median can be unlikely.
+    high = known & (profile.ratios > blocks - 0.7)
+    unlikely = np.zeros(blocks.shape, dtype=np.bool_)
+    unlikely[high] = special.gammaincc(blocks[high] / 2, profile.ratios[high] / 2) < by_chance
+    counts = known & unlikely.any(axis=-1, keepdims=True)
     upper = np.ones(blocks.shape)
     # The quantile is dear, and few streams need it.
-    quantile = special.gammaincinv(blocks[significant] / 2, 1 - _CONFIDENCE)
-    upper[significant] = profile.ratios[significant] / (2 * quantile)
+    quantile = special.gammaincinv(blocks[counts] / 2, 1 - confidence)
+    upper[counts] = profile.ratios[counts] / (2 * quantile)
     largest = upper.max(axis=-1)
     return np.asarray(np.where(largest > 1, largest * _growth(profile, known), 1.0))
+
+
+def variation(profile: Profile) -> FloatArray:
+    """r_1, the variance of single windows over their sampling variance; 0 where nothing was seen."""
+    return np.asarray(profile.ratios[..., 0] / np.maximum(profile.blocks[..., 0], 1.0))
 
 
 def _growth(profile: Profile, known: npt.NDArray[np.bool_]) -> FloatArray:

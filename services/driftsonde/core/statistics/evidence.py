@@ -25,7 +25,7 @@ from driftsonde.core.statistics.counts import FloatArray
 
 # The alternatives to "as before", in multiples of the effect that must not be missed, and how much is bet on each.
 EFFECTS = np.array([1.0, 2.0, 4.0])
-WEIGHTS = np.array([0.2, 0.6, 0.2])
+WEIGHTS = np.array([0.15, 0.7, 0.15])
 
 # No alternative rate comes closer to 1 than this: a single good row would refute it for good.
 _HIGHEST_RATE = 0.99

@@ -1,16 +1,19 @@
-"""Has the level of a window statistic risen? The e-detector of `rate_detector` for a positive number u whose logarithm is
-roughly normal from window to window: `drift_level` makes one of a column's PSI, z = ln(u) / 2.
+"""Has the level of a window statistic risen? The e-detector of `rate_detector` for a positive number u that is roughly
+gamma distributed from window to window: `drift_level` makes one of a column's PSI.
 
-Sum and number of healthy windows (by slot of the season, `seasons`) give the level m that is usual and its error; the residuals
-give how much more than the sampling variance s^2 healthy windows vary (`dispersion`, f). A window counts
+The logarithms z = ln(u) / 2 of healthy windows (by slot of the season, `seasons`) give the mean of u that is usual and, by their
+residuals, how much more than chance healthy windows vary (`dispersion`, f of a sampling variance trigamma(k_0) / 4). The shape k of
+the null is what has f times that variance, its mean m = exp(2 mean(z)) k / exp(digamma(k)), known from n' = n / f windows. A
+window counts the likelihood ratio of Gamma(k, mean m + a_j), a_j being what an effect adds to u, to the predictive law of a gamma
+stream whose scale is estimated from n' windows with the sum S = n' m,
 
-    ln L_j = (D_j (z - m) - D_j^2 / 2) / (f s^2 (1 + f / n)),    D_j = ln(1 + a_j exp(-2 m)) / 2,
+    ln L_j = k (ln(k S / (m + a_j)) + (n' + 1) ln(1 + u / S) - u / (m + a_j)) + ln Gamma(n' k) - ln Gamma(n' k + k).
 
-where a_j is what an effect adds to u: the likelihood ratio of Normal(m + D_j, .) to the predictive law of a normal stream
-whose mean is estimated from n windows. So a column that is far from its baseline every night has to be further away than on
-other nights. Guarantee: exact for normal independent windows of variance f s^2 and a flat prior of the mean (see `evidence`
-for what it is a guarantee of); approximate through f where windows depend on each other, and lost where the healthy history
-has not shown the season or the cause. Source: Robbins, Ann. Math. Stat. 41(5), 1970; Wedderburn (1974).
+So a column that is far from its baseline every night has to be further away than on other nights. Guarantee: exact where u is
+chi-square over its degrees of freedom (k = k_0: independent rows) or any other gamma of shape k, windows are independent and
+the scale has a flat prior on its logarithm (see `evidence` for what it is a guarantee of); approximate through f where windows
+depend on each other, and lost where the healthy history has not shown the season or the cause.
+Source: Robbins, Ann. Math. Stat. 41(5), 1970; Wedderburn (1974); Aitchison & Dunsmore (1975), the predictive law of a gamma.
 """
 
 from dataclasses import dataclass, replace
@@ -20,14 +23,18 @@ import numpy.typing as npt
 from scipy import special
 
 from driftsonde.core.statistics.counts import FloatArray
-from driftsonde.core.statistics.dispersion import Profile, dispersion, empty_profile, extend, where
+from driftsonde.core.statistics.dispersion import Profile, dispersion, empty_profile, extend, variation, where
 from driftsonde.core.statistics.evidence import EFFECTS, WEIGHTS, log_mean, restart
 from driftsonde.core.statistics.seasons import NULLS, SEASONAL, TABLE, seasoned, simplest, slots_of
 
 # A level starts as if so many windows had been seen at the level expected in theory; a slot, at the overall level.
-_PRIOR_WINDOWS = np.where(SEASONAL, 0.5, 4.0)
+_PRIOR_WINDOWS = np.where(SEASONAL, 0.5, 1.0)
+# Of the limit of dispersion: lower than that of a rate, for a call asks for a distance of the window itself besides.
+_CONFIDENCE = 0.9
 # Windows closer to the baseline than chance are no evidence of health beyond this.
 _LEAST = 0.25
+# Evidence is capped so far above the bar that rounding does not leave it below.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,9 +69,10 @@ def new_level_detector(shape: tuple[int, ...]) -> LevelDetector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """A window statistic u >= 0 on a logarithmic scale: value = ln(u) / 2, its sampling variance, what it is expected to be
+    """A window statistic u >= 0, and on a logarithmic scale: value = ln(u) / 2, its sampling variance, what it is expected to be
     where nothing is wrong, all of one shape (...); `added`: what the effects add to u, shape (..., len(EFFECTS))."""
 
+    u: FloatArray
     value: FloatArray
     variance: FloatArray
     expected: FloatArray
@@ -76,7 +84,7 @@ def drift_level(counts: npt.ArrayLike, reference: npt.ArrayLike, psi: float) -> 
 
     Where rows are independent and nothing is wrong, (B - 1) u is chi-square with B - 1 degrees of freedom (asymptotically in
     the rows per bin; B counts the bins in use on either side), so ln(u) / 2 has mean (digamma(k) - ln k) / 2 and variance
-    trigamma(k) / 4, k = (B - 1) / 2, and a right tail lighter than the normal one. A drift of `psi` times EFFECTS^2 (a
+    trigamma(k) / 4, k = (B - 1) / 2. A drift of `psi` times EFFECTS^2 (a
     shift of EFFECTS) adds that PSI over its scale. ValueError: a window without rows.
     Source: Yurdakul (2018); Bartlett & Kendall, Suppl. J. R. Stat. Soc. 8(1), 1946 (the logarithm of a chi-square).
 
@@ -101,9 +109,10 @@ def level_of_psi(
     """`drift_level` from a PSI that is known already; freedom: B - 1, at least 1, inverse_rows: 1/N + 1/M. All (...)."""
     degrees = np.asarray(freedom, dtype=np.float64)
     scale = degrees * np.asarray(inverse_rows, dtype=np.float64)
-    u = np.maximum(np.asarray(value, dtype=np.float64) / scale, _LEAST)
+    u = np.asarray(value, dtype=np.float64) / scale
     return Level(
-        np.asarray(np.log(u) / 2),
+        np.asarray(u),
+        np.asarray(np.log(np.maximum(u, _LEAST)) / 2),
         np.asarray(special.polygamma(1, degrees / 2) / 4),
         np.asarray((special.digamma(degrees / 2) - np.log(degrees / 2)) / 2),
         psi * np.square(EFFECTS) / scale[..., None],
@@ -123,7 +132,8 @@ def observe_level(
     ratio = _log_ratio(state, level, slots)
     counted = _allowed(state)
     evidence = np.where(counted[..., None], restart(state.log_evidence, ratio), -np.inf)
-    excess = np.maximum(log_mean(evidence, WEIGHTS) - np.asarray(log_bar)[..., None], 0.0)
+    cap = np.asarray(log_bar)[..., None] + _ROUNDING
+    excess = np.maximum(log_mean(evidence, WEIGHTS) - cap, 0.0)
     excursion = np.maximum(state.excursion + log_mean(ratio, WEIGHTS), 0.0)
     learning = np.broadcast_to(learns, level.value.shape)[..., None]
     mean, windows = _usual(state, level, slots)
@@ -176,7 +186,7 @@ def _allowed(state: LevelDetector) -> npt.NDArray[np.bool_]:
 
 def _spread(state: LevelDetector) -> FloatArray:
     # Among many columns some look steadier than they are: none counts as steadier than half of them are.
-    own = dispersion(state.healthy, together=state.since_ms.shape[-1])
+    own = dispersion(state.healthy, state.since_ms.shape[-1], _CONFIDENCE)
     return np.asarray(np.maximum(own, np.median(own, axis=-2, keepdims=True)))
 
 
@@ -190,9 +200,26 @@ def _usual(state: LevelDetector, level: Level, slots: npt.NDArray[np.int64]) -> 
 
 
 def _log_ratio(state: LevelDetector, level: Level, slots: npt.NDArray[np.int64]) -> FloatArray:
-    mean, windows = _usual(state, level, slots)
+    logarithm, windows = _usual(state, level, slots)
     spread = _spread(state)
-    variance = spread * level.variance[..., None] * (1 + spread / windows)
-    rise = np.log1p(level.added[..., None, :] / np.exp(2 * mean)[..., None]) / 2
-    distance = (level.value[..., None] - mean)[..., None]
-    return np.asarray((rise * distance - np.square(rise) / 2) / variance[..., None])
+    single = _shape_of(4 * level.variance[..., None] * np.maximum(variation(state.healthy), 1.0))
+    mean = np.exp(2 * logarithm - special.digamma(single)) * single
+    shape = _shape_of(4 * level.variance)[..., None]
+    known = windows / spread
+    total, u = known * mean, level.u[..., None]
+    fair = np.log(shape * total) + (known + 1) * np.log1p(u / total)
+    norm = special.gammaln(known * shape) - special.gammaln((known + 1) * shape)
+    raised = mean[..., None] + level.added[..., None, :]
+    raising = -np.log(raised) - u[..., None] / raised
+    ratio = shape[..., None] * (fair[..., None] + raising) + norm[..., None]
+    return np.asarray(ratio / spread[..., None])
+
+
+def _shape_of(variance: FloatArray) -> FloatArray:
+    """The shape of a gamma whose logarithm has this variance: the inverse of trigamma, by 1 / k + 1 / (2 k^2), within 13 %
+    and below it.
+
+    >>> _shape_of(special.polygamma(1, np.array([0.5, 4.5]))).round(2)
+    array([0.44, 4.47])
+    """
+    return np.asarray((1 + np.sqrt(1 + 2 * variance)) / (2 * variance))
