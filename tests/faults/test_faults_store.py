@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftsonde.standalone.store_process import running_store
+from faults.producing import wait_for
 from faults.small_disk import no_small_disk, store_on_small_disk
 from faults.trials import Trials
 from faults.world import WORKERS
@@ -34,6 +35,8 @@ def test_every_fault_in_turn(at: Trials, record_property: Record) -> None:
                 door.fault, door.every = turns[window]
             before = door.struck
             time.sleep(3.0 if door.fault == "away" else PACE_S if window < 20 else 0.0)
+            if window + 1 in turns and door.fault != "none":
+                wait_for(lambda: struck.get(door.fault, 0) + door.struck > before)
             struck[door.fault] = struck.get(door.fault, 0) + door.struck - before
             if window == 19:
                 door.behave()
