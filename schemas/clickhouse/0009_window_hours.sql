@@ -53,27 +53,27 @@ SELECT
     kind,
     role,
     baseline,
-    any(bin_edges) AS edges,
-    any(bin_categories) AS categories,
-    any(before) AS reference_counts,
-    sumForEach(added) AS counts
+    anyIf(bin_edges, has_bins) AS edges,
+    anyIf(bin_categories, has_bins) AS categories,
+    anyIf(bin_references, has_bins) AS reference_counts,
+    sumForEach(bin_counts) AS counts
 FROM
 (
-    SELECT column, kind, role, baseline, edges AS bin_edges, categories AS bin_categories, reference_counts AS before,
-        counts AS added
+    SELECT column, kind, role, baseline, counts AS bin_counts,
+        false AS has_bins, [0.] AS bin_edges, [''] AS bin_categories, [0] AS bin_references
     FROM window_hours FINAL
-    WHERE model = {model:String} AND version = {version:String}
+    PREWHERE model = {model:String} AND version = {version:String}
         AND variant = {variant:String} AND segment = {segment:String}
         AND hour >= hours_begin AND hour < hours_end
-        AND (hour, revision) IN
-        (
-            SELECT hour, max(revision) FROM rolled_hours WHERE model = {model:String}
-            GROUP BY hour HAVING max(revision) % 2 = 1
-        )
+    WHERE (hour, revision) IN
+    (
+        SELECT hour, max(revision) FROM rolled_hours WHERE model = {model:String}
+        GROUP BY hour HAVING max(revision) % 2 = 1
+    )
     UNION ALL
-    SELECT column, kind, role, baseline, edges, categories, reference_counts, counts
+    SELECT column, kind, role, baseline, counts, false, [0.], [''], [0]
     FROM windows FINAL
-    WHERE model = {model:String} AND version = {version:String}
+    PREWHERE model = {model:String} AND version = {version:String}
         AND variant = {variant:String} AND segment = {segment:String}
         AND window_start >= {from_time:DateTime64(3, 'UTC')} AND window_start < {to_time:DateTime64(3, 'UTC')}
         AND (window_start < hours_begin OR window_start >= hours_end OR toStartOfHour(window_start) IN
@@ -81,8 +81,31 @@ FROM
             SELECT hour FROM rolled_hours WHERE model = {model:String}
             GROUP BY hour HAVING max(revision) % 2 = 0
         ))
+    UNION ALL
+    SELECT column, kind, role, baseline, [], true, edges, categories, reference_counts
+    FROM window_hours
+    PREWHERE model = {model:String} AND version = {version:String}
+        AND variant = {variant:String} AND segment = {segment:String}
+    UNION ALL
+    SELECT column, kind, role, baseline, [], true, edges, categories, reference_counts
+    FROM windows
+    PREWHERE model = {model:String} AND version = {version:String}
+        AND variant = {variant:String} AND segment = {segment:String}
+        AND window_start >= {from_time:DateTime64(3, 'UTC')} AND window_start < {to_time:DateTime64(3, 'UTC')}
+        AND (window_start < hours_begin OR window_start >= hours_end OR toStartOfHour(window_start) IN
+        (
+            SELECT hour FROM rolled_hours WHERE model = {model:String}
+            GROUP BY hour HAVING max(revision) % 2 = 0
+        ))
+        AND (column, baseline) NOT IN
+        (
+            SELECT column, baseline FROM window_hours
+            WHERE model = {model:String} AND version = {version:String}
+                AND variant = {variant:String} AND segment = {segment:String}
+        )
 )
-GROUP BY column, kind, role, baseline;
+GROUP BY column, kind, role, baseline
+HAVING length(counts) > 0;
 
 -- Drift of each column between the periods a and b of one slice:
 --   SELECT * FROM drift_between(model = 'm', version = '1', variant = 'champion', segment = '',
