@@ -102,6 +102,7 @@ def _window(key: Row, hour: int, generator: np.random.Generator) -> tuple[list[R
     correct = int(generator.binomial(800, 0.9))
     interval = wilson(correct, 800, 0.99)
     accuracy = (correct / 800, interval.lower, interval.upper, 0.85)
+    metrics.append(_metric(key, "", "rows", hour, 1000, 1000.0))
     metrics.append(_metric(key, "", "accuracy", hour, 800, *accuracy))
     metrics.append(_metric(key, "", "roc_auc", hour, 800, 0.93, 0.91, 0.95))
     metrics.append(_metric(key, "", "estimated_accuracy", hour, 1000, 0.9, 0.88, 0.92))
