@@ -31,12 +31,14 @@ WHERE segment = '' AND (model, version, variant) IN {slices:Array(Tuple(String, 
 ORDER BY model, version, variant, column, metric
 """
 
-# An episode is open until its resolve. That a new version is good enough opens none.
+# An episode is open until its resolve, or until its version leaves the split: the judge, which has no more windows of it,
+# can't say that it is over. That a new version is good enough opens none.
 _EPISODES = """
 SELECT episode, model, version, any(rule), any(segment), min(since), max(window_end), argMax(kind, window_end),
        argMax(summary, window_end)
 FROM signals FINAL
 WHERE ({model:String} = '' OR model = {model:String}) AND kind != 'promote'
+      AND (model, version) NOT IN (SELECT model, version FROM departed_versions)
 GROUP BY episode, model, version
 HAVING countIf(kind = {resolve:String}) = 0
 ORDER BY min(since), episode

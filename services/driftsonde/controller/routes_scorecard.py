@@ -9,7 +9,7 @@ from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.controller.backend import Backend, Json
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.canonical import to_object
-from driftsonde.core.control.scorecard import Registered, Sla, score
+from driftsonde.core.control.scorecard import Account, Registered, Sla, score
 from driftsonde.core.spec import HOUR_MS, MINUTE_MS
 
 _DAY_MS = 24 * HOUR_MS
@@ -30,7 +30,12 @@ def scorecard_router(backend: Backend) -> APIRouter:
         catalogue, now_ms = backend.catalogue(), time.time_ns() // 1_000_000
         owners = {name: spec.owner for name, spec in catalogue.specs.items()}
         sla = Sla(acknowledge_minutes * MINUTE_MS, resolve_minutes * MINUTE_MS)
-        found = score(backend.state(), _registered(catalogue), owners, now_ms - days * _DAY_MS, now_ms, sla)
+        accounts = {
+            name: Account(spec.policy.actions.retrain_budget, spec.value_unit)
+            for name, spec in catalogue.specs.items()
+        }
+        since_ms = now_ms - days * _DAY_MS
+        found = score(backend.state(), _registered(catalogue), owners, since_ms, now_ms, sla, accounts)
         return to_object(found)
 
     return router

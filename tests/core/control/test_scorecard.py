@@ -15,22 +15,24 @@ from driftsonde.core.control.inputs import (
     SplitChange,
 )
 from driftsonde.core.control.inputs import Registered as InRegister
+from driftsonde.core.control.policy import Governance
 from driftsonde.core.control.registered import Registration
-from driftsonde.core.control.scorecard import Registered, Scorecard, Sla, Times, score
+from driftsonde.core.control.scorecard import Account, Registered, Scorecard, Sla, Spending, Times, score
 from driftsonde.core.control.state import State
 from driftsonde.core.control.traffic import Share
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import SignalKind
-from driftsonde.core.spec import HOUR_MS, Mode
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, Mode
 
 POLICY = setting(retrain=Mode.RECOMMEND)
 SLA = Sla(HOUR_MS, 24 * HOUR_MS)
 REGISTERED = [Registered("fraud", "1", "ann", True), Registered("fraud", "2", "ann", False)]
+ACCOUNTS = {"fraud": Account(100.0, "EUR"), "credit": Account(50.0), "churn": Account()}
 OWNERS = {"fraud": "ann", "credit": "", "churn": "ann"}
 
 
 def scored(state: State, now_ms: int, since_ms: int = 0, sla: Sla = SLA) -> Scorecard:
-    return score(state, REGISTERED, OWNERS, since_ms, now_ms, sla)
+    return score(state, REGISTERED, OWNERS, since_ms, now_ms, sla, ACCOUNTS)
 
 
 def test_incidents_are_timed() -> None:
@@ -87,5 +89,30 @@ def test_a_deployment_counts_from_the_registration() -> None:
 
 
 def test_nothing_at_all() -> None:
-    found = score(State(), [], {}, 0, NOW_MS, SLA)
+    found = score(State(), [], {}, 0, NOW_MS, SLA, {})
     assert (found.within_sla, found.lineage, found.detect) == (None, None, Times(0, None, None))
+
+
+def test_what_retrainings_cost_and_may_cost() -> None:
+    actions = ActionPolicy(retrain=Mode.AUTO, retrain_cooldown_ms=0, retrain_cost=40.0)
+    policy = replace(setting(), governance=lambda _: Governance(actions, "p1"))
+    state = State()
+    for number, problem in enumerate(("", "no such pipeline")):
+        state, _ = after(state, [signal(SignalKind.RETRAIN, f"e{number}", number)], policy)
+        state, _ = after(state, [Outcome(it, problem, 1) for it in state.pending() if it.action], policy)
+    found = scored(state, NOW_MS + 1)
+    assert found.retrainings == {"failed": 1, "performed": 1}
+    assert found.spending == {"credit": Spending(0, 0, 50.0, ""), "fraud": Spending(1, 40.0, 100.0, "EUR")}
+
+
+def test_a_champion_that_gave_its_place_back_is_no_near_miss_and_the_one_before_it_no_delivery() -> None:
+    alone = SplitChange("fraud", (Share("1", Variant.CHAMPION, 1.0),), "ann")
+    promote = RolloutChange("fraud", RolloutWish.PROMOTE, "ann")
+    state, _ = after(State(), [alone, RolloutStart("fraud", "2", "ann"), promote], POLICY)
+    bad = replace(canary_rollback(), variant=Variant.CHAMPION)
+    state, _ = after(state, [bad], POLICY, NOW_MS + 700)
+    state, _ = after(state, [Outcome(effect, "", 1) for effect in state.pending()], POLICY, NOW_MS + 700)
+    traffic = state.model("fraud").traffic
+    assert traffic is not None
+    assert traffic.split == (Share("1", Variant.CHAMPION, 1.0),)
+    assert (scored(state, NOW_MS + 1_000).near_misses, scored(state, NOW_MS + 1_000).deploy.n) == (0, 1)

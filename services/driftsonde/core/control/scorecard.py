@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from driftsonde.core.control.decisions import Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
-from driftsonde.core.control.state import ModelState, State
+from driftsonde.core.control.rollout import RolloutStatus
+from driftsonde.core.control.state import ModelState, Record, State
 from driftsonde.core.events import Variant
 
 
@@ -39,6 +40,25 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
+class Spending:
+    """Retrainings of a model that were set going, what they cost by the policy of then, and how much they may cost in 30 days
+    (0 = any)."""
+
+    retrainings: int
+    cost: float
+    budget: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a model's spec says of its costs."""
+
+    budget: float = 0.0
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scorecard:
     """Of the period [since, now).
 
@@ -46,6 +66,7 @@ class Scorecard:
     alone acknowledge. answer: from a proposal to a person's answer. deploy: from the registration of a version to
     the decision that made it champion; of one that is not known to be registered, from the first decision that names it. false_alarms: of `incidents`, those that
     a person called so. near_misses: versions taken back before they were champion. retrainings, by their last step.
+    spending: of the models that were retrained or have a budget.
     within_sla: the share of registered models all of whose incidents kept the promise. lineage: the share of registered
     versions whose data is named. Shares are None where there is nothing registered.
     """
@@ -64,6 +85,7 @@ class Scorecard:
     deploy: Times
     near_misses: int
     retrainings: Mapping[str, int]
+    spending: Mapping[str, Spending]
     within_sla: float | None
     lineage: float | None
 
@@ -75,8 +97,9 @@ def score(
     since_ms: int,
     now_ms: int,
     sla: Sla,
+    accounts: Mapping[str, Account],
 ) -> Scorecard:
-    """`owners` has every registered model with its owner. The state forgets what is oldest: for long periods ask the
+    """`owners` has every registered model with its owner, `accounts` what its spec says of its costs. The state forgets what is oldest: for long periods ask the
     store's views."""
     states = tuple(state.models.values())
     incidents = [it for model in states for it in model.incidents.values() if it.opened_ms >= since_ms]
@@ -102,10 +125,11 @@ def score(
         resolve=times([it.resolved_ms - it.opened_ms for it in incidents if it.resolved_ms]),
         answer=times(answers),
         deploy=times([took for model in states for took in _deployments(model, since_ms)]),
-        near_misses=sum(_is_near_miss(record.last) for record in records),
+        near_misses=sum(_is_near_miss(record) for record in records),
         retrainings=dict(
             sorted(Counter(it.last.step.value for it in records if it.first.kind is Kind.RETRAIN).items())
         ),
+        spending=_spending(records, accounts),
         within_sla=_share(sum(name not in broken for name in owners), len(owners)),
         lineage=_share(sum(it.lineage for it in versions), len(versions)),
     )
@@ -133,12 +157,38 @@ def _kept(incident: Incident, now_ms: int, sla: Sla) -> bool:
     return taken_ms <= sla.acknowledge_ms and over_ms <= sla.resolve_ms
 
 
-def _is_near_miss(last: Decision) -> bool:
-    return last.kind is Kind.ROLLBACK and last.step is Step.PERFORMED
+def _is_near_miss(record: Record) -> bool:
+    """A champion that gives its place back has done its harm."""
+    signal = record.first.detail.signal
+    back = record.last.kind is Kind.ROLLBACK and record.last.step is Step.PERFORMED
+    return back and signal is not None and signal.variant is not Variant.CHAMPION
+
+
+def _spending(records: Iterable[Record], accounts: Mapping[str, Account]) -> dict[str, Spending]:
+    begun = [it for it in records if it.first.kind is Kind.RETRAIN and _was_set_going(it)]
+    costs: dict[str, list[float]] = {name: [] for name, account in accounts.items() if account.budget}
+    for record in begun:
+        costs.setdefault(record.first.model, []).append(max(step.detail.cost for step in record.steps))
+    return {
+        name: Spending(len(found), sum(found), account.budget, account.unit)
+        for name, found in sorted(costs.items())
+        for account in [accounts.get(name, Account())]
+    }
+
+
+def _was_set_going(record: Record) -> bool:
+    steps = {step.step for step in record.steps}
+    never_began = Step.FAILED in steps and Step.STARTED not in steps
+    return bool(steps & {Step.DECIDED, Step.APPROVED}) and not never_began
+
+
+def _takes_back(step: Decision) -> bool:
+    rollout = step.detail.rollout
+    return step.kind is Kind.ROLLBACK or (rollout is not None and rollout.status is RolloutStatus.ROLLED_BACK)
 
 
 def _deployments(model: ModelState, since_ms: int) -> Iterable[int]:
-    """How long each version took that became champion in the period, after another one was."""
+    """How long each version took that became champion in the period, after another one was; not one that got its place back."""
     named = {version: known.first_ms for version, known in model.versions.items()}
     champion = ""
     for record in model.records.values():
@@ -149,6 +199,6 @@ def _deployments(model: ModelState, since_ms: int) -> Iterable[int]:
             for share in traffic.split:
                 named.setdefault(share.version, step.timestamp_ms)
             now = next(share.version for share in traffic.split if share.variant is Variant.CHAMPION)
-            if champion and now != champion and step.timestamp_ms >= since_ms:
+            if champion and now != champion and step.timestamp_ms >= since_ms and not _takes_back(step):
                 yield max(0, step.timestamp_ms - named[now])
             champion = now
