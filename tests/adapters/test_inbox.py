@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from driftsonde.adapters.inbox import Inbox, Incoming
+from driftsonde.adapters.inbox import Acknowledged, Inbox, Incoming
 
 
 def incoming(offset: int, follows: int | None = None, partition: int = 0, value: bytes = b"") -> Incoming:
@@ -11,13 +11,8 @@ def incoming(offset: int, follows: int | None = None, partition: int = 0, value:
 
 def taken(inbox: Inbox, messages: Sequence[Incoming]) -> list[int]:
     """The offsets of those messages that the inbox takes."""
-
-    async def put_all() -> list[int]:
-        for message in messages:
-            await inbox.put(message)
-        return [message.offset for message in inbox.drain()]
-
-    return asyncio.run(put_all())
+    inbox.put(messages)
+    return [message.offset for message in inbox.drain()]
 
 
 def test_nothing_is_taken_of_a_partition_that_is_not_expected() -> None:
@@ -45,56 +40,35 @@ def test_a_gap_that_the_log_itself_has_is_passed() -> None:
 def test_what_is_held_is_dropped_when_partitions_change() -> None:
     inbox = Inbox(10_000)
     inbox.expect({("t", 0): 0})
-
-    async def change() -> list[int]:
-        await inbox.put(incoming(0))
-        inbox.expect({("t", 0): 0})
-        await inbox.put(incoming(0))
-        return [message.offset for message in inbox.drain()]
-
-    assert asyncio.run(change()) == [0]
-
-
-def test_a_message_that_waited_for_room_through_a_rebalance_is_left_out() -> None:
-    inbox = Inbox(bound_bytes=1)
+    inbox.put([incoming(0)])
     inbox.expect({("t", 0): 0})
-
-    async def wait() -> list[int]:
-        await inbox.put(incoming(0))
-        waiting = asyncio.create_task(inbox.put(incoming(1)))
-        await asyncio.sleep(0)
-        inbox.expect({("t", 0): 0})
-        await waiting
-        return [message.offset for message in inbox.drain()]
-
-    assert asyncio.run(wait()) == []
+    assert taken(inbox, [incoming(0)]) == [0]
 
 
-def test_a_full_inbox_makes_the_consumer_wait_until_it_is_drained() -> None:
-    async def fill() -> tuple[list[int], list[int], float]:
+def test_whoever_waits_for_room_has_it_once_the_inbox_is_drained() -> None:
+    async def fill() -> tuple[bool, bool]:
         inbox = Inbox(1_000)
         inbox.expect({("t", 0): 0})
+        inbox.put([incoming(offset, value=b"x" * 200) for offset in range(2)])
+        await asyncio.wait_for(inbox.wait_for_room(), 1)
+        inbox.put([incoming(2, value=b"x" * 200)])
+        waiting = asyncio.create_task(inbox.wait_for_room())
+        await asyncio.sleep(0)
+        full = not waiting.done() and 1.0 <= inbox.fill_ratio < 1.4
+        inbox.drain()
+        await asyncio.wait_for(waiting, 1)
+        return full, inbox.held_bytes == 0
 
-        async def put_all() -> None:
-            for offset in range(9):
-                await inbox.put(incoming(offset, value=b"x" * 200))
+    assert asyncio.run(fill()) == (True, True)
 
-        task = asyncio.create_task(put_all())
-        await asyncio.sleep(0)
-        fill_ratio = inbox.fill_ratio
-        first = [message.offset for message in inbox.drain()]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        second = [message.offset for message in inbox.drain()]
-        assert not task.done()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        await task
-        return first, second, fill_ratio
 
-    first, second, fill_ratio = asyncio.run(fill())
-    assert (first, second) == (
-        [0, 1, 2],
-        [3, 4, 5],
-    )  # three of 400 bytes pass the bound: at most one message beyond
-    assert 1.0 <= fill_ratio < 1.4
+def test_the_end_of_what_is_acknowledged_passes_no_message_that_is_not() -> None:
+    acknowledged = Acknowledged(5)
+    acknowledged.note(7, 8)
+    assert (acknowledged.end, acknowledged.take_news()) == (5, False)
+    acknowledged.note(5, 6)
+    assert (acknowledged.end, acknowledged.take_news()) == (6, True)
+    # The message at 10: what lies between is a transaction's marker, which nobody acknowledges.
+    acknowledged.note(8, 11)
+    acknowledged.note(6, 7)
+    assert (acknowledged.end, acknowledged.take_news(), acknowledged.take_news()) == (11, True, False)

@@ -23,7 +23,7 @@ from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, ModelRecord, spec_record, version_record
 from driftsonde.core.events import LabelBatch, PredictionBatch, Variant
 from driftsonde.core.spec import Policy
-from driftsonde.sketcher.intake import Intake
+from driftsonde.sketcher.intake import Intake, digest_of
 from stream_examples import PLANS, categorical
 from stream_examples import SHOP as TOUCHY_SHOP
 
@@ -104,3 +104,14 @@ def test_what_nobody_registers_costs_one_look_a_round(intake: Intake, registered
     assert registered.refreshes == 1
     take_round(intake, prediction("0"), prediction("0"))
     assert registered.refreshes == 2
+
+
+@pytest.mark.parametrize("size", [1, 16_384, 16_385, 230_001])
+def test_a_digest_is_about_every_byte_and_its_place(size: int) -> None:
+    payload = np.random.default_rng(size).bytes(size)
+    places = {0, size // 3, size // 2, size - 1}
+    changed = [payload[:at] + bytes([payload[at] ^ 1]) + payload[at + 1 :] for at in places]
+    moved = payload[8:16] + payload[:8] + payload[16:] if size > 16 else payload + b"0"
+    digests = {digest_of(each) for each in (payload, *changed, moved, payload + bytes(1))}
+    assert len(digests) == len(places) + 3
+    assert digest_of(bytes(bytearray(payload))) in digests

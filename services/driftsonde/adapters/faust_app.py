@@ -7,7 +7,8 @@ partition where the service says. The committed offsets are for lag displays onl
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from driftsonde.adapters.inbox import Inbox, Incoming
+from driftsonde.adapters.inbox import Acknowledged, Inbox, Incoming
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.topics import Topic
 
@@ -30,11 +31,16 @@ _RETRY_S = 0.5
 _FAUSTS_FETCH_WAIT_MS = 1_500
 _FETCH_WAIT_MS = 100
 
+# What one fetch brings of a partition, and of all: one is under way at a time, and small ones mean waiting for the broker.
+_PARTITION_FETCH_BYTES = 4 * 1024 * 1024
+_FETCH_BYTES = 16 * 1024 * 1024
+
 _log = logging.getLogger(__name__)
 
 
 class PromptConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, but for how long a fetch waits at the broker: Faust says 1.5 s, for everybody.
+    """Faust's consumer thread, but for what Faust has no settings for: how long a fetch waits at the broker (Faust says
+    1.5 s, for everybody), and how much it brings.
 
     aiokafka has one fetch under way to a broker. While all partitions with messages have some buffered, that fetch asks
     for the empty ones alone, and until it is answered nothing else is fetched from that broker.
@@ -44,6 +50,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         assert consumer._fetch_max_wait_ms == _FAUSTS_FETCH_WAIT_MS, "aiokafka has other names now"
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+        consumer._fetch_max_bytes = _FETCH_BYTES
         return consumer
 
 
@@ -59,6 +66,7 @@ class PositionedConsumer(driver.Consumer):
         super().__init__(*arguments, **options)
         self._seek_is_due = False
         self._fetched: dict[TP, int] = {}
+        self._acknowledged: dict[TP, Acknowledged] = {}
 
     def _new_consumer_thread(self) -> PromptConsumerThread:
         return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -77,23 +85,71 @@ class PositionedConsumer(driver.Consumer):
         return {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  # Faust's name
-        """Called by Faust again and again, by one task."""
-        if cast("DriftsondeApp", self.app).inbox.rewind_is_due:
+        """Called by Faust again and again, by one task. What is fetched goes to the inbox, a fetch at a time; to Faust,
+        which would pass each message through a stream of its own (100 µs), nothing is left."""
+        app = cast("DriftsondeApp", self.app)
+        if app.inbox.rewind_is_due:
             self._seek_is_due = True
         while self._seek_is_due and self.flow_active:
             await self._seek_to_positions()
-        async for tp, fetched in super().getmany(timeout):
-            if self._seek_is_due:
+        generation = app.consumer_generation_id
+        records, _ = await self._wait_next_records(timeout)
+        if records and not self.should_stop:
+            if self.flow_active and app.consumer_generation_id == generation:
+                await self._deliver(records)
+            else:
+                self._seek_is_due = True
+        return
+        yield  # a generator, as Faust's
+
+    async def _deliver(self, records: Mapping[TP, Sequence[Any]]) -> None:
+        """Put what was fetched into the inbox, as there is room; what is left at a rebalance is fetched again."""
+        inbox = cast("DriftsondeApp", self.app).inbox
+        for tp, fetched in records.items():
+            if inbox.fill_ratio >= 1:
+                await self.wait_first(inbox.wait_for_room(), self.suspend_flow.wait())
+            if self._seek_is_due or not self.flow_active:
+                self._seek_is_due = True
                 return
-            message: Any = fetched
-            message.follows = self._fetched.get(tp, message.offset)
-            self._fetched[tp] = message.offset + 1
-            yield tp, message
+            inbox.put(self._incoming(tp, fetched))
+
+    def _incoming(self, tp: TP, fetched: Sequence[Any]) -> list[Incoming]:
+        acknowledged = self._acknowledged.setdefault(tp, Acknowledged(fetched[0].offset))
+        follows = self._fetched.get(tp, fetched[0].offset)
+        messages: list[Incoming] = []
+        for record in fetched:
+            end = record.offset + 1
+            messages.append(
+                Incoming(
+                    tp.topic,
+                    tp.partition,
+                    record.offset,
+                    follows,
+                    record.key,
+                    record.value,
+                    record.headers,
+                    record.timestamp,
+                    partial(acknowledged.note, follows, end),
+                )
+            )
+            follows = end
+        self._fetched[tp] = follows
+        return messages
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Called by Faust every second, and before it leaves: commit what was acknowledged since."""
+        offsets = {
+            tp: acknowledged.end
+            for tp, acknowledged in self._acknowledged.items()
+            if acknowledged.take_news()
+        }
+        return bool(offsets) and await self._commit_offsets(offsets, start_new_transaction)
 
     async def _seek_to_positions(self) -> None:
         app = cast("DriftsondeApp", self.app)
         self._seek_is_due = False
         self._fetched.clear()
+        self._acknowledged.clear()
         app.inbox.expect({})
         try:
             assigned = {tp for tp in self.assignment() if not tp.topic.startswith("__")}
@@ -104,8 +160,8 @@ class PositionedConsumer(driver.Consumer):
             for tp in sorted(assigned):
                 start = max(beginnings.get(tp) or 0, wanted.get((tp.topic, tp.partition), 0))
                 await self._seek(tp, start)
-                self._read_offset[tp] = None
                 self._fetched[tp] = start
+                self._acknowledged[tp] = Acknowledged(start)
         except KafkaError as error:
             _log.warning("positions not found yet", extra={"problem": repr(error)})
             self._seek_is_due = True
@@ -152,7 +208,9 @@ def create_app(
         # With a heartbeat the others hear of a rebalance, which waits for the last of them.
         broker_heartbeat_interval=1.0,
         broker_commit_interval=1.0,
-        stream_buffer_maxsize=1024,
+        # The broker checked the sum when it took the batch, and TCP checks the way; librdkafka does without, too.
+        broker_check_crcs=False,
+        consumer_max_fetch_size=_PARTITION_FETCH_BYTES,
         # What is not acknowledged is read again after the restart; waiting for it would never end.
         stream_wait_empty=False,
         store="memory://",
@@ -162,32 +220,23 @@ def create_app(
     return app
 
 
-def feed(app: DriftsondeApp, topics: Iterable[Topic]) -> None:
-    """One agent for each topic that only passes raw messages on: an exception in an agent would lose its message."""
+def subscribe(app: DriftsondeApp, topics: Iterable[Topic]) -> None:
+    """Have Faust read these topics. It subscribes to what its agents read; ours never get anything."""
     for topic in topics:
         channel = app.topic(
-            topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+            topic.name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            acks=False,
         )
 
-        async def pass_on(stream: Any) -> None:
-            async for event in stream.noack().events():
-                message = event.message
-                incoming = Incoming(
-                    message.topic,
-                    message.partition,
-                    message.offset,
-                    message.follows,
-                    message.key,
-                    message.value,
-                    tuple((message.headers or {}).items()),
-                    round(message.timestamp * 1000),
-                    event.ack,
-                )
-                # Whoever has yet to acknowledge the message need not hold its content.
-                message.value = event.value = None
-                await app.inbox.put(incoming)
+        async def idle(stream: Any) -> None:
+            async for _ in stream:
+                pass
 
-        app.agent(channel, name=f"driftsonde.{topic.name}")(pass_on)
+        app.agent(channel, name=f"driftsonde.{topic.name}")(idle)
 
 
 def _credentials(kafka: KafkaSettings) -> Any:

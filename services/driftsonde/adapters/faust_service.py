@@ -18,7 +18,7 @@ from driftsonde import __version__
 from driftsonde.adapters.avro import Codec, RecordType
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.dead_letters import DeadLetters
-from driftsonde.adapters.faust_app import Assignment, Positions, create_app, feed, run_worker
+from driftsonde.adapters.faust_app import Assignment, Positions, create_app, run_worker, subscribe
 from driftsonde.adapters.inbox import Inbox
 from driftsonde.adapters.kafka import CompactedReader, producer_config
 from driftsonde.adapters.lag import INTERVAL_S, LagMeter
@@ -36,6 +36,7 @@ from driftsonde.adapters.service import (
 )
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.topics import MODELS, Topic
+from driftsonde.adapters.tuning import collect_seldom, keep_freed_memory
 from driftsonde.adapters.wire_models import MODEL_RECORD
 
 _log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ def serve(
             return positions
 
         app = create_app(f"driftsonde-{service}", settings.kafka, Path(data), worker.inbox, start_positions)
-        feed(app, topics)
+        subscribe(app, topics)
 
         async def work() -> None:
             await _or_leave(worker.run())
@@ -142,6 +143,8 @@ def serve(
 
         app.task(work)
         app.task(measure)
+        keep_freed_memory()
+        collect_seldom()
 
         @app.on_before_shutdown.connect
         async def leave(*_: object, **__: object) -> None:

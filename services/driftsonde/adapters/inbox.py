@@ -1,7 +1,7 @@
 """Messages between the consumer and the service's own loop: bounded, and acknowledged when the service says so."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 # What a message costs beside its value.
@@ -25,8 +25,38 @@ class Incoming:
 
 
 @dataclass(slots=True)
+class Acknowledged:
+    """How far the messages of one partition are acknowledged: every message below `end` is.
+
+    >>> acknowledged = Acknowledged(5)
+    >>> acknowledged.note(6, 7), acknowledged.end
+    (None, 5)
+    >>> acknowledged.note(5, 6), acknowledged.end
+    (None, 7)
+    """
+
+    end: int
+    _told: int = field(init=False)
+    _later: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._told = self.end
+
+    def note(self, begin: int, end: int) -> None:
+        """A message is acknowledged: the only one that the log holds in [begin, end)."""
+        self._later[begin] = end
+        while self.end in self._later:
+            self.end = self._later.pop(self.end)
+
+    def take_news(self) -> bool:
+        """Whether `end` has moved since the last call."""
+        moved, self._told = self.end > self._told, self.end
+        return moved
+
+
+@dataclass(slots=True)
 class Inbox:
-    """Takes at most `bound_bytes`; then `put` waits, which stops the consumer.
+    """Whoever puts waits for room first, which stops the consumer: it holds `bound_bytes` and one fetch at most.
 
     `rewind_is_due` is set by a service that has left messages in the log, to have them read again.
 
@@ -51,17 +81,20 @@ class Inbox:
         self.rewind_is_due = False
         self._next = dict(positions)
 
-    async def put(self, message: Incoming) -> None:
-        """Add a message if it is the next of its partition, once there is room for it."""
+    async def wait_for_room(self) -> None:
+        """Return once it holds less than the bound."""
         while self.held_bytes >= self.bound_bytes:
             self._space.clear()
             await self._space.wait()
-        place = (message.topic, message.partition)
-        if not message.follows <= self._next.get(place, -1) <= message.offset:
-            return
-        self._next[place] = message.offset + 1
-        self._messages.append(message)
-        self.held_bytes += _OVERHEAD_BYTES + len(message.value or b"")
+
+    def put(self, messages: Iterable[Incoming]) -> None:
+        """Add messages of one partition, each if it is the next."""
+        for message in messages:
+            place = (message.topic, message.partition)
+            if message.follows <= self._next.get(place, -1) <= message.offset:
+                self._next[place] = message.offset + 1
+                self._messages.append(message)
+                self.held_bytes += _OVERHEAD_BYTES + len(message.value or b"")
 
     def drain(self) -> list[Incoming]:
         """All messages, in the order in which they came."""

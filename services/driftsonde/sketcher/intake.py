@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+
 from driftsonde.adapters.avro import Codec, Undecodable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.inbox import Incoming
@@ -19,13 +21,30 @@ _ON_PREDICTIONS: _Kinds = (PredictionBatch, PredictionRow, Heartbeat)
 _ON_LABELS: _Kinds = (LabelBatch, Heartbeat)
 
 
+# Longer messages are added up to this many numbers of 64 bits before they are hashed: a prime, so that what is alike in
+# them, column after column, is not added to itself.
+_LANES = 509
+_HASHED_WHOLE_BYTES = 16_384
+
+
 def digest_of(value: bytes) -> int:
-    """64 bits that stand for the bytes of a message.
+    """64 bits that stand for the bytes of a message, to know it if it is sent again.
+
+    A long message is added up first, since hashing it would take a tenth of the time that it has: a digest need not
+    withstand somebody who makes up messages, for who may write to the topic may write anything. Of two messages
+    that differ by chance, in ids, times or values, the sums differ as surely as hashes would.
 
     >>> digest_of(b"abc")
     13436514500253700074
     """
-    return int.from_bytes(hashlib.sha256(value).digest()[:8], "big")
+    if len(value) <= _HASHED_WHOLE_BYTES:
+        return int.from_bytes(hashlib.sha256(value).digest()[:8], "big")
+    rows = len(value) // (8 * _LANES)
+    lanes = np.frombuffer(value, "<u8", rows * _LANES).reshape(rows, _LANES).sum(axis=0, dtype=np.uint64)
+    digest = hashlib.sha256(lanes.astype("<u8", copy=False).tobytes())
+    digest.update(value[rows * _LANES * 8 :])
+    digest.update(len(value).to_bytes(8, "little"))
+    return int.from_bytes(digest.digest()[:8], "big")
 
 
 @dataclass(slots=True)
