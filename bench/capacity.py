@@ -7,6 +7,7 @@ from bench.figures import Entry, Figure
 from bench.names import (
     ARCHIVED_ROW,
     ARCHIVER_ROWS,
+    HOUR_ROW,
     JUDGE_CLOSE,
     NUMERIC_20,
     NUMERIC_200,
@@ -92,3 +93,8 @@ def _windows(load: Load, found: dict[tuple[str, str], Figure]) -> Iterator[Need]
         size = window.value * columns_per_day / 1e9
         how = f"{window.value:.3g} bytes a column, window and segment; {slices} slices"
         yield Need("ClickHouse, windows", size, "GB a day", how)
+    hour = found.get(("queries", HOUR_ROW))
+    if hour is not None:
+        size = hour.value * slices * load.features * 24 / 1e9
+        how = f"{hour.value:.3g} bytes a column, hour and segment; {slices} slices"
+        yield Need("ClickHouse, hours", size, "GB a day", how)

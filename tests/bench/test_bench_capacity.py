@@ -4,7 +4,15 @@ import pytest
 
 from bench.capacity import Load, needs
 from bench.figures import Figure
-from bench.names import ARCHIVED_ROW, ARCHIVER_ROWS, JUDGE_CLOSE, NUMERIC_20, NUMERIC_200, WINDOW_ROW
+from bench.names import (
+    ARCHIVED_ROW,
+    ARCHIVER_ROWS,
+    HOUR_ROW,
+    JUDGE_CLOSE,
+    NUMERIC_20,
+    NUMERIC_200,
+    WINDOW_ROW,
+)
 
 FIGURES = [
     # 1 µs and 200 bytes a row with 20 features, 10 µs and 2,000 bytes with 200: 5 µs and 1,000 bytes with 100.
@@ -34,6 +42,7 @@ FIGURES = [
     Figure("archiver", ARCHIVED_ROW, 150, "bytes"),
     Figure("judge", JUDGE_CLOSE, 60, "ms", columns=2_000),
     Figure("queries", WINDOW_ROW, 40, "bytes"),
+    Figure("queries", HOUR_ROW, 20, "bytes"),
 ]
 EXPECTED = {
     "sketchers": 5.0,
@@ -44,6 +53,7 @@ EXPECTED = {
     "ClickHouse, raw events": 64.8,
     "judge": 10e-6 * 800 / 60,
     "ClickHouse, windows": 40 * 800 * 1_440 / 1e9,
+    "ClickHouse, hours": 20 * 800 * 24 / 1e9,
 }
 
 
