@@ -1,5 +1,6 @@
 """Pairs of champion and shadow: which there are, what they count, and what follows for a rollout."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_a_canary_and_an_unlabelled_champion_make_no_pair() -> None:
     assert changes([(silent, 0, 1.0, 5), (shadow, 0, 1.0, 5)]) == []
 
 
-def joined(champion: Floats, shadow: Floats, labels: Floats, signs: list[int] | None = None) -> JoinedPairs:
+def joined(champion: Floats, shadow: Floats, labels: Floats, signs: Sequence[int] = ()) -> JoinedPairs:
     n = len(labels)
     times = np.zeros(n, dtype=np.int64)
     return JoinedPairs(SHADOW, times, champion, shadow, labels, np.array(signs or [1] * n, dtype=np.int64))
@@ -117,7 +118,8 @@ def test_counts_and_sums_are_those_of_the_rows_merged_in_any_grouping(task: Task
     else:
         c, s = np.abs(champion - labels), np.abs(shadow - labels)
         assert whole.sums == pytest.approx([c.sum(), s.sum(), (c * c).sum(), (c * s).sum(), (s * s).sum()])
-    out = joined(*(np.concatenate([v, v]) for v in values), signs=[1] * n + [-1] * n)
+    there = [np.concatenate([v, v]) for v in values]
+    out = joined(there[0], there[1], there[2], [1] * n + [-1] * n)
     assert pairs_of(sketch_pairs(layout, out, np.zeros(2 * n, dtype=np.int64), 1)[0]).n == 0
     assert pairs_layout(layout) != layout.fingerprint
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from driftsonde.core.bounds import parse_bound
 from driftsonde.core.control.access import Role
 from driftsonde.core.events import MAX_TEXT_CHARS
+from driftsonde.core.joint import MAX_COLUMNS
 from driftsonde.core.outcomes import classes_of
 from driftsonde.core.spec import DETECTORS, HOUR_MS, KNOWABLE, MINUTE_MS, ModelSpec, Policy, StageRule, Task
 
@@ -53,6 +54,14 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "budget.false_pages": _Limit("greater than 0, at most 1000", lambda value: 0 < value <= 1_000),
         "budget.learning_windows": _Limit("10 to 10000", lambda value: 10 <= value <= 10_000),
         "canary.margin": _RATE,
+        "fairness.difference": _RATE,
+        "fairness.ratio": _RATE,
+        "fairness.alert_after": _Limit("0 or more", lambda value: value >= 0),
+        "fairness.resolve_after": _COUNT,
+        "multivariate.shift": _Limit("greater than 0, at most 100", lambda value: 0 < value <= 100),
+        "multivariate.reconstruction": _Limit("greater than 0, at most 100", lambda value: 0 < value <= 100),
+        "multivariate.alert_after": _COUNT,
+        "multivariate.resolve_after": _COUNT,
         "canary.alpha": _LEVEL,
         "canary.min_labels": _COUNT,
         "rollout.min_labels": _Limit("0 or more", lambda value: value >= 0),
@@ -91,6 +100,8 @@ def spec_problems(value: ModelSpec | Policy) -> Iterator[str]:
     yield from _class_problems(value)
     yield from _column_problems("segments", value.segments)
     yield from _column_problems("protected", value.protected)
+    if len(value.policy.multivariate.columns) > MAX_COLUMNS:
+        yield f"policy.multivariate.columns: expected at most {MAX_COLUMNS}"
     yield from _value_problems(value)
     if len(value.value_unit) > _MAX_UNIT or not value.value_unit.isprintable():
         yield f"value_unit: expected at most {_MAX_UNIT} printable characters"

@@ -24,6 +24,7 @@ from driftsonde.core.baseline import (
     Calibration,
     CategoricalReference,
     ErrorSums,
+    Joint,
     LabelCounts,
     Lineage,
     NumericReference,
@@ -31,6 +32,7 @@ from driftsonde.core.baseline import (
     Reference,
 )
 from driftsonde.core.events import Floats, Ints, Role
+from driftsonde.core.joint import joint_bins
 from driftsonde.core.spec import ModelSpec, Policy
 
 _Spec = TypeVar("_Spec", ModelSpec, Policy)
@@ -193,6 +195,15 @@ class _ErrorSumsDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class _JointDocument:
+    columns: tuple[str, ...]
+    centre: tuple[float, ...]
+    spread: tuple[float, ...]
+    moments: tuple[int, ...]
+    residual_deviation: float
+
+
+@dataclass(frozen=True, slots=True)
 class _BaselineDocument:
     model: str
     version: str
@@ -202,6 +213,7 @@ class _BaselineDocument:
     performance: _PerformanceDocument | None
     lineage: Lineage
     calibration: _LabelCountsDocument | _ErrorSumsDocument | None = None
+    joint: _JointDocument | None = None
 
 
 def baseline_document(baseline: Baseline) -> dict[str, Any]:
@@ -218,6 +230,14 @@ def baseline_document(baseline: Baseline) -> dict[str, Any]:
     }
     if baseline.calibration is not None:
         document["calibration"] = _calibration_document(baseline.calibration)
+    if (joint := baseline.joint) is not None:
+        document["joint"] = {
+            "columns": list(joint.columns),
+            "centre": joint.centre.tolist(),
+            "spread": joint.spread.tolist(),
+            "moments": joint.moments.tolist(),
+            "residual_deviation": joint.residual_deviation,
+        }
     return document
 
 
@@ -243,6 +263,7 @@ def parse_baseline(document: Mapping[str, object]) -> Baseline:
     calibration = _calibration(parsed.calibration)
     problems = tuple(problem for column in columns for problem in _reference_problems(column))
     problems += tuple(_calibration_problems(calibration, columns))
+    problems += tuple(_joint_problems(parsed.joint))
     if problems:
         raise InvalidSpec(problems)
     return Baseline(
@@ -254,6 +275,7 @@ def parse_baseline(document: Mapping[str, object]) -> Baseline:
         performance=_performance(parsed.performance),
         lineage=parsed.lineage,
         calibration=calibration,
+        joint=_joint(parsed.joint),
     )
 
 
@@ -342,6 +364,29 @@ def _calibration(document: _LabelCountsDocument | _ErrorSumsDocument | None) -> 
         np.array(document.rows, dtype=np.int64),
         *(np.array(part, dtype=np.float64) for part in sums),
     )
+
+
+def _joint(document: _JointDocument | None) -> Joint | None:
+    if document is None:
+        return None
+    return Joint(
+        document.columns,
+        np.array(document.centre, dtype=np.float64),
+        np.array(document.spread, dtype=np.float64),
+        np.array(document.moments, dtype=np.int64),
+        document.residual_deviation,
+    )
+
+
+def _joint_problems(document: _JointDocument | None) -> Iterator[str]:
+    if document is None:
+        return
+    count = len(document.columns)
+    sizes = (len(document.centre), len(document.spread), len(document.moments))
+    if not count or sizes != (count, count, joint_bins(count)):
+        yield f"joint: centre, spread and moments have the sizes {sizes}, which are not of {count} columns"
+    elif document.moments[0] < 1 or document.residual_deviation < 0 or min(document.spread) < 0:
+        yield "joint: has no rows, or a negative deviation"
 
 
 def _calibration_problems(calibration: Calibration | None, columns: tuple[Reference, ...]) -> Iterator[str]:

@@ -56,11 +56,16 @@ def detail_from_json(text: str) -> Detail:
         raise InvalidEvent("detail", f"{type(error).__name__}: {error}") from error
 
 
+# Rules that readers of earlier releases don't know, and the nearest one that they do: an enumeration can't grow.
+_NEAREST = {Rule.FAIRNESS: Rule.PERFORMANCE, Rule.MULTIVARIATE: Rule.DRIFT}
+
+
 def signal_to_record(signal: Signal) -> Record:
     record = {field.name: getattr(signal, field.name) for field in dataclasses.fields(signal)}
     return record | {
         "kind": signal.kind.value,
-        "rule": signal.rule.value,
+        "rule": _NEAREST.get(signal.rule, signal.rule).value,
+        "subrule": signal.rule.value if signal.rule in _NEAREST else "",
         "variant": signal.variant.value,
         "evidence": [dataclasses.asdict(entry) for entry in signal.evidence],
     }
@@ -73,7 +78,7 @@ def signal_from_record(record: Record) -> Signal:
             raise InvalidEvent(field, "is empty")
     fields = {field.name: record[field.name] for field in dataclasses.fields(Signal)}
     fields["kind"] = SignalKind(record["kind"])
-    fields["rule"] = Rule(record["rule"])
+    fields["rule"] = Rule(record.get("subrule") or record["rule"])
     fields["variant"] = Variant(record["variant"])
     fields["evidence"] = tuple(_evidence_from_record(entry) for entry in record["evidence"])
     return Signal(**fields)

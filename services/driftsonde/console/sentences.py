@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from driftsonde.console.stories import Ranked
+from driftsonde.core.contest import PAIRED_ERROR
 from driftsonde.core.signals import Evidence, Rule, Signal
 from driftsonde.report.formats import format_metric, format_percent, format_plural, name_of
 from driftsonde.report.results import BinCount
@@ -55,6 +56,8 @@ def tell(
                 f"version {signal.version} is worse than the champion",
                 (_points(first), *_suspects(ranking, outputs, signal)),
             )
+        case Rule.FAIRNESS | Rule.MULTIVARIATE:
+            return Told(signal.summary, (_limits(first),))
 
 
 def shift_text(bins: Sequence[BinCount]) -> str:
@@ -130,6 +133,8 @@ def _limits(entry: Evidence) -> str:
 
 
 def _points(entry: Evidence) -> str:
+    if entry.statistic == PAIRED_ERROR:  # in the label's unit
+        return f"Its mean error is {-entry.value:.4g} larger on the same rows; {-entry.threshold:.4g} would be let pass."
     lower, margin = (f"{abs(100 * number):.1f} points" for number in (entry.value, entry.threshold))
     return f"Its accuracy is {lower} lower, on windows that both have served; {margin} would be let pass."
 

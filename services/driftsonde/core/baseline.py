@@ -68,6 +68,19 @@ class ErrorSums:
 Calibration = LabelCounts | ErrorSums
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Joint:
+    """Second moments of d numeric columns together. centre, spread: float64[d], the scale that rows are brought to; moments:
+    int64, as in a sketch (`joint`); residual_deviation: the standard deviation over rows of the squared residual that the
+    leading principal axes leave, in squared deviations. Compared by identity, so that what follows from it can be cached."""
+
+    columns: tuple[str, ...]
+    centre: Floats
+    spread: Floats
+    moments: Ints
+    residual_deviation: float
+
+
 @dataclass(frozen=True, slots=True)
 class Lineage:
     """Where a baseline comes from. Windows that begin before `end_ms` are in-sample: reported, never alarming."""
@@ -83,7 +96,7 @@ class Lineage:
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """`segments` holds, for each segment column, the values that get a slice of their own; `calibration` what performance
-    without labels is estimated from, None where the reference rows had no labels or no scores."""
+    without labels is estimated from, None where the reference rows had no labels or no scores; `joint` the columns watched together."""
 
     model: str
     version: str
@@ -93,3 +106,4 @@ class Baseline:
     performance: Performance | None
     lineage: Lineage
     calibration: Calibration | None = None
+    joint: Joint | None = None

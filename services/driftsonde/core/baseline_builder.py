@@ -29,6 +29,7 @@ from driftsonde.core.events import (
 )
 from driftsonde.core.grid import cell_starts, cells_of, quantile_edges
 from driftsonde.core.inputs import layout_of, sketch_rows
+from driftsonde.core.joint import joint_of
 from driftsonde.core.outcomes import classes_of
 from driftsonde.core.plan import target_values
 from driftsonde.core.spec import ModelSpec, Task
@@ -84,6 +85,7 @@ def build_baseline(
             code_revision=code_revision,
         ),
         calibration=calibrate(spec, empty, rows.columns, rows.labels),
+        joint=joint_of(spec.policy.multivariate, rows.columns),
     )
     return replace(baseline, columns=_counted(baseline, rows))
 

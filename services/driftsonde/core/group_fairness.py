@@ -11,17 +11,18 @@ from driftsonde.core.statistics.performance import BinaryOutcomes
 from driftsonde.core.verdict import Metric
 
 
-def judge_fairness(plan: Plan, outcomes: Mapping[str, Sketch]) -> list[Metric]:
+def judge_fairness(plan: Plan, outcomes: Mapping[str, Sketch], judged: bool = False) -> list[Metric]:
     """The disparities of a binary task; `outcomes`: the window's sketch of outcomes by segment, as many as there are.
 
     Confidence and the fewest rows behind a group's rate are those of the policy's performance rule. One metric a disparity,
     its `column` the protected one. A value is NaN where a verdict is refused for too few rows; the metric is there all the
-    same, since a corrected label may have taken away what was known. None without a labelled group.
+    same, since a corrected label may have taken away what was known. None without a labelled group. judged: whether the window
+    counts for or against; then a number is breached where its whole interval is beyond its bar.
     """
     if plan.spec.task is not Task.BINARY:
         return []
-    rule = plan.spec.policy.performance
-    bars = FairnessBars(confidence=rule.confidence, min_rows=max(1, rule.min_labels))
+    rule, bar = plan.spec.policy.performance, plan.spec.policy.fairness
+    bars = FairnessBars(bar.difference, bar.ratio, rule.confidence, max(1, rule.min_labels))
     metrics: list[Metric] = []
     for column in plan.protected:
         groups = {
@@ -40,6 +41,7 @@ def judge_fairness(plan: Plan, outcomes: Mapping[str, Sketch]) -> list[Metric]:
                 found.interval.lower,
                 found.interval.upper,
                 found.bar,
+                judged and found.within is False,
             )
             for found in disparities(groups, bars)
         )

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftsonde.core.baseline import Baseline
+from driftsonde.core.baseline import Baseline, Joint
 from driftsonde.core.events import CategoricalColumn, Column, Floats, NumericColumn
 from driftsonde.core.grouping import Slicing, slicing_of
 from driftsonde.core.inputs import InputsLayout, layout_of
+from driftsonde.core.joint import joint_layout
 from driftsonde.core.outcomes import OutcomesLayout, classes_of, layout_for
 from driftsonde.core.protected import ProtectedColumn, protected_columns, slice_protected
 from driftsonde.core.spec import ModelSpec, Task
@@ -17,7 +18,8 @@ from driftsonde.core.spec import ModelSpec, Task
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`baseline_id` is the baseline's fingerprint, "" without one; `policy_id` the policy's. `protected`: the columns whose
-    groups are compared, all of them sliced."""
+    groups are compared, all of them sliced. `joint`: the columns watched together, None where the policy names none; with the
+    layout of their sketches."""
 
     spec: ModelSpec
     baseline: Baseline | None
@@ -27,11 +29,14 @@ class Plan:
     outcomes: OutcomesLayout
     slicing: Slicing
     protected: tuple[ProtectedColumn, ...]
+    joint: Joint | None = None
+    joint_layout: str = ""
 
 
 def plan_for(spec: ModelSpec, baseline: Baseline | None, baseline_id: str, policy_id: str) -> Plan:
     """Derive everything once for a version."""
     slicing = slice_protected(slicing_of(spec, baseline), baseline)
+    joint = baseline.joint if baseline and spec.policy.multivariate.columns else None
     return Plan(
         spec,
         baseline,
@@ -41,6 +46,8 @@ def plan_for(spec: ModelSpec, baseline: Baseline | None, baseline_id: str, polic
         layout_for(spec),
         slicing,
         protected_columns(slicing, baseline),
+        joint,
+        joint_layout(baseline_id) if joint else "",
     )
 
 

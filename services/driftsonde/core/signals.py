@@ -22,6 +22,8 @@ class Rule(StrEnum):
     QUALITY = "quality"
     PERFORMANCE = "performance"
     CANARY = "canary"
+    FAIRNESS = "fairness"
+    MULTIVARIATE = "multivariate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,36 @@ class PerformanceRule:
 
 
 @dataclass(frozen=True, slots=True)
+class FairnessRule:
+    """The groups of a protected column lie further apart than `difference`, or the smallest selection rate is below `ratio` of
+    the largest (the four-fifths rule), and the interval at `performance.confidence` says that it is not chance; no group
+    with fewer than `performance.min_labels` rows takes part. alert_after: consecutive windows; 0: told, never alarmed.
+    """
+
+    difference: float = 0.1
+    ratio: float = 0.8
+    alert_after: int = 0
+    resolve_after: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MultivariateRule:
+    """Numeric columns that are watched together, as a list of names or "*" for all numeric features; none (the default): not
+    done, for it costs the sketcher as much again as half to one and a half times its other folding.
+
+    shift: the practical bar of the Mahalanobis distance of the means, in standard deviations. reconstruction: by how much
+    (relative) the PCA reconstruction error must rise over the baseline's. A version's baseline must have been taken while the
+    columns were named.
+    """
+
+    columns: tuple[str, ...] = ()
+    shift: float = 0.5
+    reconstruction: float = 0.1
+    alert_after: int = 1
+    resolve_after: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class CanaryRule:
     """Roll back when the canary's accuracy is below the champion's by more than `margin`, at any-time level `alpha`."""
 
@@ -213,6 +243,8 @@ class Policy:
     quality: QualityRule = field(default_factory=QualityRule)
     performance: PerformanceRule = field(default_factory=PerformanceRule)
     canary: CanaryRule = field(default_factory=CanaryRule)
+    fairness: FairnessRule = field(default_factory=FairnessRule)
+    multivariate: MultivariateRule = field(default_factory=MultivariateRule)
     budget: Budget = field(default_factory=Budget)
     actions: ActionPolicy = field(default_factory=ActionPolicy)
     rollout: RolloutRule = field(default_factory=RolloutRule)

@@ -266,7 +266,8 @@ class JudgePipeline(Generic[R]):
         for window, plan in windows:
             sketch = window.total(_inputs(window, plan, late=False))
             if sketch is not None:
-                report = report_inputs(window, plan, sketch, revision=0)
+                joint = window.total(_joint(window, plan, late=False))
+                report = report_inputs(window, plan, sketch, joint, revision=0)
                 out.as_judged.append(report)
                 if inputs_count(plan, sketch, window.key.window_start_ms, window.key.segment):
                     judged.append(JudgedWindow(window.key, plan, report.metrics))
@@ -354,7 +355,8 @@ class JudgePipeline(Generic[R]):
                     out.reports.append(just_judged[key])
                 elif sketch is not None:
                     revision = int(late.counts[0]) if late else 0
-                    out.reports.append(report_inputs(window, plan, sketch, revision))
+                    joint = window.total(_joint(window, plan))
+                    out.reports.append(report_inputs(window, plan, sketch, joint, revision))
             else:
                 sketch = window.total(_outcomes(window, plan))
                 revision = late_changes(window.total(_outcomes(window, plan, late=True)))
@@ -397,6 +399,15 @@ def _outcomes(window: Window, plan: Plan, late: bool | None = None) -> Iterator[
     layout = plan.outcomes.fingerprint
     for part in window.part_keys():
         if part.kind is Kind.OUTCOMES and part.layout == layout and late in (None, part.late):
+            yield part
+
+
+def _joint(window: Window, plan: Plan, late: bool | None = None) -> Iterator[PartKey]:
+    """The parts of the window's second moments; only the whole model has any."""
+    if plan.joint is None or window.key.segment != WHOLE:
+        return
+    for part in window.part_keys():
+        if part.kind is Kind.INPUTS and part.layout == plan.joint_layout and late in (None, part.late):
             yield part
 
 

@@ -8,6 +8,7 @@ from driftsonde.core.column_health import judge_columns
 from driftsonde.core.contest import window_numbers
 from driftsonde.core.estimating import estimate_performance, performance_gap
 from driftsonde.core.group_fairness import judge_fairness
+from driftsonde.core.joint_numbers import judge_joint
 from driftsonde.core.outcome_numbers import outcome_numbers
 from driftsonde.core.pairs import pairs_of
 from driftsonde.core.plan import Plan
@@ -18,9 +19,11 @@ from driftsonde.core.verdict import (
     Metric,
     OutcomeCounts,
     columns_of,
+    inputs_count,
     judge_inputs,
     judge_outcomes,
     outcome_counts_of,
+    outcomes_count,
 )
 from driftsonde.core.window import Window, WindowKey
 
@@ -39,7 +42,9 @@ class WindowReport:
     outcomes: OutcomeCounts | None = None
 
 
-def report_inputs(window: Window, plan: Plan, sketch: Sketch, revision: int) -> WindowReport:
+def report_inputs(
+    window: Window, plan: Plan, sketch: Sketch, joint: Sketch | None, revision: int
+) -> WindowReport:
     rows, columns = int(sketch.counts[0]), tuple(columns_of(plan, sketch))
     metrics = [
         Metric("", "rows", rows, float(rows)),
@@ -47,6 +52,10 @@ def report_inputs(window: Window, plan: Plan, sketch: Sketch, revision: int) -> 
     ]
     if window.key.segment == WHOLE:  # the baseline these are held against is of the whole model
         metrics.extend((*judge_columns(columns, rows), *estimate_performance(plan, sketch)))
+        if plan.joint is not None and joint is not None:
+            rule, alpha = plan.spec.policy.multivariate, plan.spec.policy.drift.alpha
+            judged = inputs_count(plan, sketch, window.key.window_start_ms)
+            metrics.extend(judge_joint(plan.joint, joint, rule, alpha, judged))
     end_ms = window.key.window_start_ms + plan.spec.window_ms
     return WindowReport(window.key, end_ms, plan.baseline_id, columns, tuple(metrics), revision)
 
@@ -69,7 +78,8 @@ def report_outcomes(
         regression, confidence = plan.spec.task is Task.REGRESSION, plan.spec.policy.performance.confidence
         metrics.extend(window_numbers(pairs_of(paired), regression, confidence))
     if window.key.segment == WHOLE:
-        metrics.extend((*performance_gap(plan, sketch, inputs), *judge_fairness(plan, groups)))
+        judged = outcomes_count(plan, sketch, window.key.window_start_ms)
+        metrics.extend((*performance_gap(plan, sketch, inputs), *judge_fairness(plan, groups, judged)))
     return WindowReport(
         window.key,
         window.key.window_start_ms + plan.spec.window_ms,

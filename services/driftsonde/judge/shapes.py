@@ -1,6 +1,7 @@
 """Whether a sketch has the sizes of its layout: one that has not would stop every window that it is added to."""
 
 from driftsonde.core.chunks import ChunkSketch, Kind
+from driftsonde.core.joint import joint_bins
 from driftsonde.core.pairs import BINS as PAIR_BINS
 from driftsonde.core.pairs import pair_sums, pairs_layout
 from driftsonde.core.plan import Plan
@@ -12,6 +13,8 @@ def misfit(plan: Plan, sketch: ChunkSketch) -> str:
     key, body = sketch.key, sketch.sketch
     if key.kind is Kind.INPUTS and key.layout == plan.baseline_id:
         expected = (plan.inputs.bins, plan.inputs.sums, len(plan.inputs.numeric))
+    elif key.kind is Kind.INPUTS and plan.joint is not None and key.layout == plan.joint_layout:
+        expected = (joint_bins(len(plan.joint.columns)), 0, 0)
     elif key.kind is Kind.OUTCOMES and key.layout == plan.outcomes.fingerprint:
         expected = (plan.outcomes.bins, plan.outcomes.sums, 0)
     elif key.kind is Kind.OUTCOMES and key.layout == pairs_layout(plan.outcomes):

@@ -123,6 +123,7 @@ def encode_state(state: ModelState) -> bytes:
         "outcomes_until_ms": state.outcomes_until_ms,
         "episodes": [[asdict(key), asdict(episode)] for key, episode in sorted(state.episodes.items())],
         "watch": encode_watch(state.watch),
+        "joint": encode_watch(Watch(state.joint))["drift"],
         "volume": asdict(state.volume),
         "succession": asdict(state.succession),
         "detectors": [
@@ -152,6 +153,7 @@ def decode_state(payload: bytes) -> ModelState:
             (version, name): Snapshot(seen, tuple(CountedOutcomes(*part) for part in kept))
             for version, name, seen, kept in document.get("detectors", ())
         },
+        decode_watch({"drift": document.get("joint", ()), "performance": ()}).drift,
     )
 
 

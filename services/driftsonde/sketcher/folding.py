@@ -15,6 +15,7 @@ from driftsonde.core.plan import Plan, target_values
 from driftsonde.core.rows import PredictionRow, join_rows
 from driftsonde.core.sketch import Sketch
 from driftsonde.sketcher.chunk_state import ChunkState
+from driftsonde.sketcher.joint_folding import fold_joint
 from driftsonde.sketcher.messages import Message, Plans, Tally, plan_of
 
 
@@ -45,6 +46,8 @@ class Folding:
             self.chunk.extend(
                 self._sketch_inputs(stream, plan, batches, arrived_ms, list(map(len, ids)), slices)
             )
+            if plan.joint is not None:
+                self.chunk.merge(fold_joint(stream, plan, batches, arrived_ms, list(map(len, ids))))
             every = _entries(stream, plan, batches, ids, arrived_ms, slices)
             held.update(
                 (message.offset, entries) for (message, *_), entries in zip(parts, every, strict=True)

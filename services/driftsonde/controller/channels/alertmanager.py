@@ -23,6 +23,8 @@ NAMES = {
     Rule.QUALITY: "ModelDataQuality",
     Rule.PERFORMANCE: "ModelPerformance",
     Rule.CANARY: "ModelCanary",
+    Rule.FAIRNESS: "ModelFairness",
+    Rule.MULTIVARIATE: "ModelMultivariateDrift",
     None: "ModelActionFailed",
 }
 

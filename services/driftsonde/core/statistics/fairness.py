@@ -24,6 +24,16 @@ UNDECIDED = "the interval contains the bar"
 FOUR_FIFTHS = 0.8
 
 
+# What `disparities` tells, in its order.
+DISPARITIES = (
+    "demographic_parity_difference",
+    "demographic_parity_ratio",
+    "equal_opportunity_difference",
+    "equalised_odds_difference",
+    "predictive_parity_difference",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FairnessBars:
     """What is asked of the groups. difference: the most that rates may lie apart, ratio: the least that the smallest may be
