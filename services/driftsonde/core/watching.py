@@ -4,9 +4,11 @@ It is one value of the model's state, moved on by every judged window. Until a v
 what is usual (`Budget.learning_windows`), nothing is called here, and each window is held against its bars by itself; windows that
 breach those are not learned. From then on an alarm needs evidence that keeps the budget:
 
-    bar = windows in the period / false pages allowed, of which drift gets one half, performance the other;
+    bar = windows in the period / false pages allowed, of which performance gets one half, drift and quality a quarter each;
     drift: e-BH over the columns' e-detectors, and the PSI of the window at its practical bar when it begins;
-    performance: one half of its share for the whole model, the other for its segments in equal parts.
+    quality: likewise over the columns' rates (`watching_quality`);
+    performance: accuracy, or a regression's error (`watching_errors`); one half of its share for the whole model, the other for
+    its segments in equal parts.
 """
 
 import math
@@ -17,6 +19,8 @@ import numpy as np
 
 from driftsonde.core.chunks import WHOLE
 from driftsonde.core.plan import Plan
+from driftsonde.core.signals import Rule
+from driftsonde.core.spec import Task
 from driftsonde.core.statistics.counts import FloatArray
 from driftsonde.core.statistics.discovery import e_benjamini_hochberg
 from driftsonde.core.statistics.evidence import log_alarm_bar
@@ -37,6 +41,8 @@ from driftsonde.core.statistics.rate_detector import (
     observe_rate,
 )
 from driftsonde.core.verdict import Metric, distance_bins
+from driftsonde.core.watching_errors import ErrorWatch, cleared_error, watch_error
+from driftsonde.core.watching_quality import QualityWatch, cleared_quality, watch_quality
 from driftsonde.core.window import WindowKey
 
 _GUESS_ROWS = 50
@@ -54,21 +60,28 @@ class DriftWatch:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """drift: by version. performance: by version and segment."""
+    """drift, quality: by version. performance, and errors of a regression: by version and segment."""
 
     drift: Mapping[str, DriftWatch] = field(default_factory=dict)
     performance: Mapping[tuple[str, str], RateDetector] = field(default_factory=dict)
+    quality: Mapping[str, QualityWatch] = field(default_factory=dict)
+    errors: Mapping[tuple[str, str], ErrorWatch] = field(default_factory=dict)
 
     def drift_of(self, versions: Collection[str]) -> "Watch":
         """Without the inputs of other versions: they serve no longer, and the state stays bounded."""
         return replace(
-            self, drift={version: one for version, one in self.drift.items() if version in versions}
+            self,
+            drift={version: one for version, one in self.drift.items() if version in versions},
+            quality={version: one for version, one in self.quality.items() if version in versions},
         )
 
     def performance_of(self, versions: Collection[str]) -> "Watch":
         """Without the outcomes of other versions."""
-        kept = {key: one for key, one in self.performance.items() if key[0] in versions}
-        return replace(self, performance=kept)
+        return replace(
+            self,
+            performance={key: one for key, one in self.performance.items() if key[0] in versions},
+            errors={key: one for key, one in self.errors.items() if key[0] in versions},
+        )
 
 
 def watch_drift(
@@ -91,7 +104,7 @@ def watch_drift(
     level = level_of_psi(values, freedom, inverse_rows, rule.psi)
     # A column without rows is as usual: no evidence, nothing learned.
     level = replace(level, value=np.where(seen, level.value, level.expected))
-    bar = log_alarm_bar(budget.windows(plan.spec.window_ms), budget.false_pages / 2)
+    bar = log_alarm_bar(budget.windows(plan.spec.window_ms), budget.false_pages / 4)
     learns = seen & np.array([column not in known.alarmed for column in columns])
     detector = observe_level(known.detector, level, key.window_start_ms, bar + math.log(len(columns)), learns)
     if learning:
@@ -121,8 +134,10 @@ def _distances(
 def watch_performance(
     watch: Watch, key: WindowKey, plan: Plan, metrics: Sequence[Metric]
 ) -> tuple[Watch, bool | None]:
-    """The watch after a window of outcomes, and whether accuracy is in alarm; None while it learns, or where there is no
-    accuracy to hold against a baseline's."""
+    """The watch after a window of outcomes, and whether accuracy (of a regression: its RMSE) is in alarm; None while it learns,
+    or where there is nothing to hold against a baseline's."""
+    if plan.spec.task is Task.REGRESSION:
+        return _watch_error(watch, key, plan, metrics)
     accuracy = next((metric for metric in metrics if metric.name == "accuracy"), None)
     reference = plan.baseline.performance if plan.baseline else None
     if accuracy is None or reference is None or reference.metric != "accuracy" or reference.n <= 0:
@@ -137,9 +152,7 @@ def watch_performance(
     learning = float(known.windows) < budget.learning_windows
     if learning and accuracy.breached:
         return watch, None
-    segments = max(1, len(plan.slicing.labels) - 1)
-    pages = budget.false_pages / (4 if key.segment == WHOLE else 4 * segments)
-    bar = log_alarm_bar(budget.windows(plan.spec.window_ms), pages)
+    bar = _performance_bar(key, plan)
     wrong = round((1 - accuracy.value) * accuracy.n)
     after = observe_rate(known, float(wrong), float(accuracy.n), key.window_start_ms, rule.drop, bar)
     if learning:
@@ -148,17 +161,42 @@ def watch_performance(
     return replace(watch, performance={**watch.performance, identity: after}), called
 
 
-def start_anew(watch: Watch, version: str, segment: str, drift: bool) -> Watch:
-    """Once an episode is over: its evidence is gone, and what was learned before it stays."""
-    if drift:
-        known = watch.drift.get(version)
-        if known is None:
-            return watch
+def _watch_error(
+    watch: Watch, key: WindowKey, plan: Plan, metrics: Sequence[Metric]
+) -> tuple[Watch, bool | None]:
+    identity = (key.version, key.segment)
+    after, called = watch_error(watch.errors.get(identity), key, plan, metrics, _performance_bar(key, plan))
+    return watch if after is None else replace(watch, errors={**watch.errors, identity: after}), called
+
+
+def _performance_bar(key: WindowKey, plan: Plan) -> float:
+    budget, segments = plan.spec.policy.budget, max(1, len(plan.slicing.labels) - 1)
+    pages = budget.false_pages / (4 if key.segment == WHOLE else 4 * segments)
+    return log_alarm_bar(budget.windows(plan.spec.window_ms), pages)
+
+
+def watch_rates(
+    watch: Watch, key: WindowKey, plan: Plan, metrics: Sequence[Metric]
+) -> tuple[Watch, frozenset[tuple[str, str]] | None]:
+    """The watch after a window of the whole model, and the quality rates called, (column, name); None while it learns."""
+    after, called = watch_quality(watch.quality.get(key.version), plan, metrics)
+    return watch if after is None else replace(watch, quality={**watch.quality, key.version: after}), called
+
+
+def start_anew(watch: Watch, version: str, segment: str, rule: Rule) -> Watch:
+    """Once an episode of the rule is over: its evidence is gone, and what was learned before it stays."""
+    identity = (version, segment)
+    if rule is Rule.DRIFT and version in watch.drift:
+        known = watch.drift[version]
         detector = clear_level(known.detector, np.ones(len(known.columns), dtype=np.bool_))
         after = replace(known, detector=detector, alarmed=frozenset())
         return replace(watch, drift={**watch.drift, version: after})
-    rate = watch.performance.get((version, segment))
-    if rate is None:
-        return watch
-    cleared = clear_rate(rate, np.ones(rate.alarmed.shape, dtype=np.bool_))
-    return replace(watch, performance={**watch.performance, (version, segment): cleared})
+    if rule is Rule.QUALITY and version in watch.quality:
+        return replace(watch, quality={**watch.quality, version: cleared_quality(watch.quality[version])})
+    if rule is Rule.PERFORMANCE and identity in watch.errors:
+        return replace(watch, errors={**watch.errors, identity: cleared_error(watch.errors[identity])})
+    if rule is Rule.PERFORMANCE and identity in watch.performance:
+        rate = watch.performance[identity]
+        cleared = clear_rate(rate, np.ones(rate.alarmed.shape, dtype=np.bool_))
+        return replace(watch, performance={**watch.performance, identity: cleared})
+    return watch

@@ -11,9 +11,12 @@ import numpy as np
 from driftsonde.core.statistics.dispersion import Profile
 from driftsonde.core.statistics.level_detector import LevelDetector
 from driftsonde.core.statistics.rate_detector import RateDetector
+from driftsonde.core.statistics.share_detector import ShareDetector
 from driftsonde.core.watching import DriftWatch, Watch
+from driftsonde.core.watching_errors import ErrorWatch
+from driftsonde.core.watching_quality import QualityWatch
 
-_State = TypeVar("_State", RateDetector, LevelDetector, Profile)
+_State = TypeVar("_State", RateDetector, LevelDetector, ShareDetector, Profile)
 
 Document = Mapping[str, Any]
 
@@ -26,6 +29,20 @@ def encode_watch(watch: Watch) -> dict[str, Any]:
             for version, one in sorted(watch.drift.items())
         ],
         "performance": [[*key, _encode(one)] for key, one in sorted(watch.performance.items())],
+        "quality": [
+            [
+                version,
+                [list(rate) for rate in one.rates],
+                sorted(one.alarmed),
+                one.learned,
+                _encode(one.detector),
+            ]
+            for version, one in sorted(watch.quality.items())
+        ],
+        "errors": [
+            [*key, one.alarmed, one.learned, _encode(one.detector)]
+            for key, one in sorted(watch.errors.items())
+        ],
     }
 
 
@@ -40,10 +57,23 @@ def decode_watch(document: Document) -> Watch:
             (version, segment): _decode(RateDetector, detector)
             for version, segment, detector in document["performance"]
         },
+        {
+            version: QualityWatch(
+                tuple((column, name) for column, name in rates),
+                _decode(ShareDetector, detector),
+                frozenset((column, name) for column, name in alarmed),
+                learned,
+            )
+            for version, rates, alarmed, learned, detector in document.get("quality", ())
+        },
+        {
+            (version, segment): ErrorWatch(_decode(LevelDetector, detector), alarmed, learned)
+            for version, segment, alarmed, learned, detector in document.get("errors", ())
+        },
     )
 
 
-def _encode(state: RateDetector | LevelDetector | Profile) -> dict[str, Any]:
+def _encode(state: RateDetector | LevelDetector | ShareDetector | Profile) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for entry in fields(state):
         value = getattr(state, entry.name)

@@ -25,7 +25,7 @@ from driftsonde.core.statistics.counts import FloatArray
 SCALES = 12
 _BLOCK_WINDOWS = 2.0 ** np.arange(SCALES)
 # Chance explains a mean ratio up to this quantile of its chi-square law.
-_EXPLAINED = 0.99
+_EXPLAINED = 0.998
 _FEWEST_BLOCKS = 4
 
 
@@ -74,11 +74,11 @@ def extend(
     )
 
 
-def dispersion(profile: Profile, together: int = 1, confidence: float = 0.95) -> FloatArray:
+def dispersion(profile: Profile, together: int = 1, confidence: float = 0.97) -> FloatArray:
     """An upper limit (at `confidence`) of the largest r_h, if chance does not explain one of them, at least 1; shape (...).
 
-    Chance explains r_h up to the 99 % quantile of a chi-square with as many degrees of freedom as blocks; where `together`
-    streams are looked at side by side, up to 1 - 0.01 * together (at least 50 %), since one of them will look steadier than it is.
+    Chance explains r_h up to the 99.8 % quantile of a chi-square with as many degrees of freedom as blocks; where `together`
+    streams are looked at side by side, up to 1 - 0.002 * together (at least 50 %), since one of them will look steadier than it is.
     Once one r_h is significant, the limits of all scales count: the long ones, that matter most, have the fewest blocks.
     Scales of fewer than four blocks are not known; where r_h still doubles to the longest known one, it counts up to twice.
     Without a significant scale: 1, so that a stream of independent rows pays nothing.
@@ -87,7 +87,7 @@ def dispersion(profile: Profile, together: int = 1, confidence: float = 0.95) ->
     >>> for _ in range(8):
     ...     profile = extend(profile, 3.0, 1.0)
     >>> round(float(dispersion(profile)), 1)
-    202.6
+    269.1
     """
     blocks = np.maximum(profile.blocks, 1.0)
     known = profile.blocks >= _FEWEST_BLOCKS

@@ -33,6 +33,7 @@ _PRIOR_WINDOWS = np.where(SEASONAL, 0.5, 1.0)
 _CONFIDENCE = 0.9
 # Windows closer to the baseline than chance are no evidence of health beyond this.
 _LEAST = 0.25
+_SMALLEST = 1e-12
 # Evidence is capped so far above the bar that rounding does not leave it below.
 _ROUNDING = 1e-6
 
@@ -116,6 +117,30 @@ def level_of_psi(
         np.asarray(special.polygamma(1, degrees / 2) / 4),
         np.asarray((special.digamma(degrees / 2) - np.log(degrees / 2)) / 2),
         psi * np.square(EFFECTS) / scale[..., None],
+    )
+
+
+def error_level(rmse: float, reference: float, rows: int, drop: float) -> Level:
+    """u = (rmse / reference)^2 of a window of `rows` errors, shape (1,); an effect raises the RMSE by `drop` times EFFECTS.
+
+    Where errors are independent and normal and nothing is wrong, rows * u is chi-square with `rows` degrees of freedom.
+    ValueError unless rows and reference are positive and rmse is not negative.
+
+    >>> error_level(1.1, 1.0, 500, 0.05).added.round(2)
+    array([[0.1 , 0.21, 0.44]])
+    """
+    if rows <= 0 or not reference > 0 or not rmse >= 0:
+        raise ValueError(
+            f"rows and reference must be positive, rmse not negative, got {rows}, {reference}, {rmse}"
+        )
+    u = np.array([(rmse / reference) ** 2])
+    half = rows / 2
+    return Level(
+        u,
+        np.asarray(np.log(np.maximum(u, _SMALLEST)) / 2),
+        np.array([special.polygamma(1, half) / 4]),
+        np.array([(special.digamma(half) - np.log(half)) / 2]),
+        (np.square(1 + drop * EFFECTS) - 1)[None, :],
     )
 
 

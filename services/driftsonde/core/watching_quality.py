@@ -1,0 +1,107 @@
+"""What the windows so far say of a version's missing, unseen and out-of-range rates: an e-detector for each column's.
+
+As `watching`: while a version's healthy windows are few each window is held against its bars by itself; from then on a rate is
+called where the evidence keeps the budget (e-BH over all rates, a quarter of the model's false pages) and the window's rate is
+beyond its practical bar; the call lasts while the evidence does.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from driftsonde.core.baseline import NumericReference
+from driftsonde.core.events import Floats
+from driftsonde.core.inputs import InputsLayout
+from driftsonde.core.plan import Plan
+from driftsonde.core.spec import QualityRule
+from driftsonde.core.statistics.discovery import e_benjamini_hochberg
+from driftsonde.core.statistics.evidence import log_alarm_bar
+from driftsonde.core.statistics.share_detector import (
+    ShareDetector,
+    accept_share,
+    clear_share,
+    new_share_detector,
+    observe_share,
+    share_evidence,
+)
+from driftsonde.core.verdict import Metric
+
+SHARE_OF_BUDGET = 4
+MISSING, UNSEEN, OUT_OF_RANGE = "missing_rate", "unseen_rate", "out_of_range_rate"
+RATES = frozenset({MISSING, UNSEEN, OUT_OF_RANGE})
+
+Rate = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class QualityWatch:
+    """The rates of a version, (column, name), those in alarm, and how many windows have been learned."""
+
+    rates: tuple[Rate, ...]
+    detector: ShareDetector
+    alarmed: frozenset[Rate] = frozenset()
+    learned: int = 0
+
+
+def watch_quality(
+    known: QualityWatch | None, plan: Plan, metrics: Sequence[Metric]
+) -> tuple[QualityWatch | None, frozenset[Rate] | None]:
+    """The watch after a window of the whole model, and the rates called; None while it learns, or without columns."""
+    rates, hits, rows = _baseline(plan.inputs)
+    if not rates:
+        return known, None
+    if known is None or known.rates != rates:
+        known = QualityWatch(rates, new_share_detector(hits, rows))
+    budget = plan.spec.policy.budget
+    learning = known.learned < budget.learning_windows
+    found = {
+        (metric.column, metric.name): metric for metric in metrics if metric.name in RATES and metric.n > 0
+    }
+    if learning and any(metric.breached for metric in found.values()):
+        return known, None
+    # By column: rows, rate and bar; a rate without rows is no evidence and nothing to learn.
+    seen = [found.get(rate) for rate in rates]
+    n, value, bars = np.array([(m.n, m.value, m.threshold) if m else (0.0, 0.0, math.inf) for m in seen]).T
+    log_bar = log_alarm_bar(budget.windows(plan.spec.window_ms), budget.false_pages / SHARE_OF_BUDGET)
+    learns = np.ones(len(rates), dtype=np.bool_)
+    if known.alarmed:
+        learns[[rate in known.alarmed for rate in rates]] = False
+    effect = _effects(plan.inputs, plan.spec.policy.quality)
+    detector = observe_share(known.detector, value * n, n, effect, log_bar + math.log(len(rates)), learns)
+    if learning:
+        return QualityWatch(rates, accept_share(detector), learned=known.learned + 1), None
+    evidence = share_evidence(detector)
+    called = (e_benjamini_hochberg(evidence, log_bar) & (value > bars)) | (~learns & (evidence > 0))
+    alarmed = frozenset(rates[place] for place in np.flatnonzero(called).tolist())
+    return QualityWatch(rates, detector, alarmed, known.learned), alarmed
+
+
+def cleared_quality(known: QualityWatch) -> QualityWatch:
+    """Once an episode is over: its evidence is gone, and what was learned before it stays."""
+    return replace(known, detector=clear_share(known.detector), alarmed=frozenset())
+
+
+@lru_cache(maxsize=256)
+def _baseline(layout: InputsLayout) -> tuple[tuple[Rate, ...], Floats, Floats]:
+    """The rates of all columns, and the baseline's counts and rows of each: missing, and out of range or unseen."""
+    rates: list[Rate] = []
+    hits: list[float] = []
+    rows: list[float] = []
+    for reference in layout.references:
+        counts = reference.counts
+        numeric = isinstance(reference, NumericReference)
+        other = int(counts[0] + counts[-2]) if numeric else int(counts[-2])
+        rates += [(reference.name, MISSING), (reference.name, OUT_OF_RANGE if numeric else UNSEEN)]
+        hits += [float(counts[-1]), float(other)]
+        rows += [float(counts.sum())] * 2
+    return tuple(rates), np.array(hits), np.array(rows)
+
+
+@lru_cache(maxsize=256)
+def _effects(layout: InputsLayout, rule: QualityRule) -> Floats:
+    """How much each rate may rise; 0 would never be passed by chance alone, so it is a thousandth at least."""
+    allowed = {MISSING: rule.missing_rate, UNSEEN: rule.unseen_rate, OUT_OF_RANGE: rule.out_of_range_rate}
+    return np.maximum([allowed[name] for _, name in _baseline(layout)[0]], 1e-3)
