@@ -12,16 +12,26 @@ from driftsonde.core.chunks import NO_TIME_MS, WHOLE
 from driftsonde.core.contest import Comparison, differences
 from driftsonde.core.episodes import Episode, Persistence, observe
 from driftsonde.core.events import Variant
+from driftsonde.core.joint_numbers import RECONSTRUCTION, SHIFT
+from driftsonde.core.joint_watching import cleared, watch_joint
 from driftsonde.core.pairs import NO_PAIRS, Pairs
 from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm, Succession
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind, derive_id
 from driftsonde.core.spec import Policy, Task
 from driftsonde.core.statistics.detectors import Snapshot
+from driftsonde.core.statistics.fairness import DISPARITIES
 from driftsonde.core.statistics.intervals import Interval
 from driftsonde.core.verdict import Metric
 from driftsonde.core.volume import VolumeHistory
-from driftsonde.core.watching import Watch, start_anew, watch_drift, watch_performance, watch_rates
+from driftsonde.core.watching import (
+    DriftWatch,
+    Watch,
+    start_anew,
+    watch_drift,
+    watch_performance,
+    watch_rates,
+)
 from driftsonde.core.window import WindowKey
 
 # Which rule a breached metric speaks for.
@@ -32,9 +42,15 @@ RULE_OF = {
     "out_of_range_rate": Rule.QUALITY,
     "accuracy": Rule.PERFORMANCE,
     "rmse": Rule.PERFORMANCE,
+    SHIFT: Rule.MULTIVARIATE,
+    RECONSTRUCTION: Rule.MULTIVARIATE,
+    **dict.fromkeys(DISPARITIES, Rule.FAIRNESS),
 }
-INPUT_RULES = (Rule.DRIFT, Rule.QUALITY)
-OUTCOME_RULES = (Rule.PERFORMANCE,)
+INPUT_RULES = (Rule.DRIFT, Rule.QUALITY, Rule.MULTIVARIATE)
+OUTCOME_RULES = (Rule.PERFORMANCE, Rule.FAIRNESS)
+# Beside an alarm about many columns together: the shares of those that have most.
+_SHARES = ("mahalanobis_share", "reconstruction_share")
+_SHARES_SHOWN = 5
 
 # A signal carries the strongest few numbers; the rest is in the store.
 EVIDENCE_KEPT = 10
@@ -60,6 +76,7 @@ class ModelState:
     volume: VolumeHistory = field(default_factory=VolumeHistory)
     succession: Succession = field(default_factory=Succession)
     detectors: Mapping[tuple[str, str], Snapshot] = field(default_factory=dict)
+    joint: Mapping[str, DriftWatch] = field(default_factory=dict)
 
     @property
     def sequence(self) -> int:
@@ -92,12 +109,15 @@ def apply_rules(
     episodes = dict(state.episodes)
     signals: list[Signal] = []
     loud: set[tuple[Rule, str]] = set()
-    watch = state.watch
+    watch, joint = state.watch, dict(state.joint)
     for window in sorted(windows, key=lambda w: (w.key.segment != WHOLE, w.key)):
         if window.key.variant is not Variant.CHAMPION:
             continue
         for rule in rules:
-            watch, breaches = _breaches(watch, window, rule)
+            if rule is Rule.MULTIVARIATE:
+                breaches = _joint_breaches(joint, window)
+            else:
+                watch, breaches = _breaches(watch, window, rule)
             if window.key.segment == WHOLE and breaches:
                 loud.add((rule, window.key.version))
             if window.key.segment != WHOLE and breaches and (rule, window.key.version) in loud:
@@ -108,8 +128,10 @@ def apply_rules(
             persistence = _persistence(window, rule, stable)
             after, said = observe(before, bool(breaches), window.key.window_start_ms, persistence)
             episodes[key] = after
-            if SignalKind.RESOLVE in said:
+            if SignalKind.RESOLVE in said and rule is not Rule.MULTIVARIATE:
                 watch = start_anew(watch, key.version, key.segment, rule)
+            elif SignalKind.RESOLVE in said and rule is Rule.MULTIVARIATE and key.version in joint:
+                joint[key.version] = cleared(joint[key.version])
             since_ms = before.since_ms if after == Episode() else after.since_ms
             shown = breaches or [m for m in window.metrics if RULE_OF.get(m.name) is rule]
             if rule is Rule.PERFORMANCE:  # beside it, for whoever is told: no bar is asked of it
@@ -121,9 +143,28 @@ def apply_rules(
     serving = {window.key.version for window in windows if window.key.variant is Variant.CHAMPION}
     if serving and Rule.DRIFT in rules:
         watch = watch.drift_of(serving)
+        joint = {version: one for version, one in joint.items() if version in serving}
     if serving and Rule.PERFORMANCE in rules:
         watch = watch.performance_of(serving)
-    return replace(state, episodes=kept, watch=watch), signals
+    return replace(state, episodes=kept, watch=watch, joint=joint), signals
+
+
+def _joint_breaches(joint: dict[str, DriftWatch], window: JudgedWindow) -> list[Metric]:
+    """As `_breaches`; `joint` moves on. With the numbers come the columns that have most of them."""
+    if window.key.segment != WHOLE:
+        return []
+    version, numbers = (
+        window.key.version,
+        [m for m in window.metrics if RULE_OF.get(m.name) is Rule.MULTIVARIATE],
+    )
+    known, called = watch_joint(joint.get(version), window.key.window_start_ms, window.plan, window.metrics)
+    if known is not None:
+        joint[version] = known
+    breaches = [m for m in numbers if (m.breached if called is None else m.name in called)]
+    shares = sorted(
+        (m for m in window.metrics if m.name in _SHARES), key=lambda m: (-m.value, m.column, m.name)
+    )
+    return [*breaches, *shares[:_SHARES_SHOWN]] if breaches else []
 
 
 def _breaches(watch: Watch, window: JudgedWindow, rule: Rule) -> tuple[Watch, list[Metric]]:
@@ -138,6 +179,8 @@ def _breaches(watch: Watch, window: JudgedWindow, rule: Rule) -> tuple[Watch, li
         watch, rates = watch_rates(watch, window.key, window.plan, window.metrics)
         if rates is not None:
             return watch, [m for m in numbers if (m.column, m.name) in rates]
+    if rule is Rule.FAIRNESS and not window.plan.spec.policy.fairness.alert_after:
+        return watch, []
     if rule is Rule.PERFORMANCE:
         watch, worse = watch_performance(watch, window.key, window.plan, window.metrics)
         if worse is not None:
@@ -178,6 +221,10 @@ def _persistence(window: JudgedWindow, rule: Rule, stable: bool = True) -> Persi
     policy: Policy = window.plan.spec.policy
     if rule is Rule.QUALITY:
         return Persistence(policy.drift.alert_after, 0, policy.drift.resolve_after)
+    if rule is Rule.FAIRNESS:
+        return Persistence(max(1, policy.fairness.alert_after), 0, policy.fairness.resolve_after)
+    if rule is Rule.MULTIVARIATE:
+        return Persistence(policy.multivariate.alert_after, 0, policy.multivariate.resolve_after)
     chosen = policy.drift if rule is Rule.DRIFT else policy.performance
     retrain_after = chosen.retrain_after if window.key.segment == WHOLE and stable else 0
     return Persistence(chosen.alert_after, retrain_after, chosen.resolve_after)
@@ -221,7 +268,7 @@ def signal_of(
     """What a rule says after a window, with the strongest of the numbers."""
     key, plan = window.key, window.plan
     end_ms = key.window_start_ms + plan.spec.window_ms
-    strongest = sorted(metrics, key=lambda m: (-_strength(m), m.column, m.name))[:EVIDENCE_KEPT]
+    strongest = sorted(metrics, key=_by_strength)[:EVIDENCE_KEPT]
     evidence = tuple(
         Evidence(key.window_start_ms, end_ms, m.column, m.name, m.value, m.threshold, m.lower, m.upper, m.n)
         for m in strongest
@@ -246,6 +293,12 @@ def signal_of(
     )
 
 
+def _by_strength(metric: Metric) -> tuple[float, float, str, str]:
+    """The strongest first; what has no bar comes last, the largest of it first."""
+    without_bar = -metric.value if metric.threshold != metric.threshold else 0.0
+    return -_strength(metric), without_bar, metric.column, metric.name
+
+
 def _strength(metric: Metric) -> float:
     """How far beyond its bar a number is, for ranking; scale-free."""
     bar = abs(metric.threshold) or 1e-9
@@ -258,7 +311,8 @@ def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metric
     if kind is SignalKind.RESOLVE:
         return f"{rule}{place}: back within bounds, after an episode since {since}"
     numbers = ", ".join(
-        f"{m.name}{f' of {m.column}' if m.column else ''} {m.value:.4g} (bar {m.threshold:.4g})"
+        f"{m.name}{f' of {m.column}' if m.column else ''} {m.value:.4g}"
+        + (f" (bar {m.threshold:.4g})" if m.threshold == m.threshold else "")
         for m in metrics[:3]
     )
     more = f" and {len(metrics) - 3} more" if len(metrics) > 3 else ""
