@@ -73,6 +73,7 @@ confluent_kafka.Producer = _Producer  # type: ignore[misc]
 confluent_kafka.Consumer = _Consumer  # type: ignore[misc]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups next
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `pytest -n 2 --dist loadgroup`: what shares a server runs in one process, and the longest begins first."""
     for item in items:
