@@ -62,7 +62,7 @@ class Guarded:
             AclBinding(
                 kind,
                 name,
-                ResourcePatternType.LITERAL,
+                ResourcePatternType.PREFIXED if name.endswith("-") else ResourcePatternType.LITERAL,
                 f"User:{user}",
                 "*",
                 operation,
@@ -116,7 +116,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         for altered in admin.alter_user_scram_credentials([credentials]).values():
             altered.result()
         made.grant(USER, ResourceType.TOPIC, "*", AclOperation.READ, AclOperation.WRITE)
-        made.grant(USER, ResourceType.GROUP, "*", AclOperation.READ)
+        made.grant(USER, ResourceType.GROUP, "driftsonde-", AclOperation.READ)
         yield made
 
 
@@ -148,7 +148,7 @@ def test_both_clients_log_in(guarded: Guarded, mechanism: str) -> None:
             return [(await consumer.getone()).value for _ in range(2)]
 
     assert asyncio.run(exchange()) == [b"by librdkafka", b"by aiokafka"]
-    assert [message.value() for message in Broker(settings, 1).read(topic.name, 2)] == [
+    assert [message.value() for message in Broker(guarded.open_settings, 1).read(topic.name, 2)] == [
         b"by librdkafka",
         b"by aiokafka",
     ]

@@ -90,7 +90,8 @@ def _short(error: Exception) -> str:
 
 
 def _permissions(admin: AdminClient, user: str) -> Finding:
-    groups = [f"driftsonde-{service}" for service in (*SERVICES, "controller")]
+    readers = [f"reader-{topic.name}" for topic in TOPICS if topic.compacted]
+    groups = [f"driftsonde-{member}" for member in (*SERVICES, "controller", *readers)]
     missing = missing_grants(admin, [topic.name for topic in TOPICS], groups, _TIMEOUT_S)
     if missing:
         principal = f"User:{user}" if user else "User:ANONYMOUS"
