@@ -40,8 +40,8 @@ class Backend:
     registry: CollectorRegistry
     guard: Guard
     store: Store
-    live: Live = nothing_live
     timeout_s: float = 10.0
+    live: Live = nothing_live
 
 
 class RequestBody(BaseModel):
