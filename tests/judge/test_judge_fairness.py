@@ -1,12 +1,16 @@
 """The whole model's report compares the protected groups: as judged, and again when one group has news."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from driftsonde.core.chunks import ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import Variant
-from driftsonde.core.judging import ModelState
+from driftsonde.core.group_fairness import judge_fairness
+from driftsonde.core.judging import OUTCOME_RULES, JudgedWindow, ModelState, apply_rules
+from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
-from driftsonde.core.spec import ModelSpec, PerformanceRule, Policy, Task
+from driftsonde.core.spec import FairnessRule, ModelSpec, PerformanceRule, Policy, Task
 from driftsonde.core.verdict import Metric
 from driftsonde.core.window import Window, WindowKey
 from driftsonde.judge.pipeline import JudgePipeline
@@ -86,3 +90,35 @@ def test_groups_are_compared_as_judged_and_restated_from_the_store() -> None:
     assert second.as_judged == []
     assert np.isclose(parity(second.reports).value, (60 / 150) / (60 / 100))
     assert parity(second.reports).n == 250
+
+
+def fairness_signals(rule: FairnessRule, selected: list[int], rows: int = 400) -> list[tuple[str, str, int]]:
+    """Windows in which of so many rows of each group half of the men are selected, and so many women."""
+    policy = Policy(performance=PerformanceRule(min_labels=20), fairness=rule)
+    plan = replace(PLAN, spec=replace(SPEC, policy=policy))
+    state, signals = ModelState(), list[Signal]()
+    for number, women in enumerate(selected, 1):
+        groups = {"sex=f": group(rows, women), "sex=m": group(rows, rows // 2)}
+        key = WindowKey(number * MINUTE_MS, "m", "1", Variant.CHAMPION, "")
+        judged = JudgedWindow(key, plan, tuple(judge_fairness(plan, groups, judged=True)))
+        state, said = apply_rules(state, [judged], OUTCOME_RULES)
+        signals.extend(said)
+    return [(s.rule.value, s.kind.value, s.window_start_ms // MINUTE_MS) for s in signals]
+
+
+def test_a_disparity_that_lasts_alarms_where_the_policy_asks_for_it_and_ends() -> None:
+    fair, unfair = 200, 80  # 0.5 and 0.2: less than four fifths
+    windows = [fair, unfair, fair, unfair, unfair, unfair, fair, fair, fair]
+    told = fairness_signals(FairnessRule(alert_after=2), windows)
+    assert told == [("fairness", "alert", 5), ("fairness", "resolve", 9)]
+    assert fairness_signals(FairnessRule(), windows) == []
+
+
+def test_no_verdict_on_few_rows_or_within_the_bars() -> None:
+    assert fairness_signals(FairnessRule(alert_after=1), [4] * 3, rows=19) == []  # fewer than min_labels
+    assert (
+        fairness_signals(FairnessRule(alert_after=1), [6] * 3, rows=24) == []
+    )  # the interval has the bar in it
+    assert fairness_signals(FairnessRule(alert_after=1), [175] * 3) == []
+    generous = FairnessRule(difference=0.5, ratio=0.2, alert_after=1)
+    assert fairness_signals(generous, [80] * 3) == []
