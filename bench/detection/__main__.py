@@ -1,7 +1,8 @@
-"""`python -m bench.detection [--quick] [--elec2 FILE] [--processes N] --date DATE --out DIR`: measure, and write DIR/detection.{json,md}.
+"""Measure, and write DIR/detection.{json,md}: `python -m bench.detection --date DATE [--out DIR]` and the options below.
 
---quick: few seeds, to see that it works; its figures mean little. --elec2: the electricity data (see `electricity`), without
-which that part is left out.
+--quick: few seeds, to see that it works; its figures mean little. --elec2 FILE: the electricity data (see `electricity`),
+without which that part is left out. Evidently and NannyML run in environments of their own, which the first run makes;
+what can't be had is named in the table, and left out, as with --without-peers.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.detection import column_rules, river_rules
+from bench.detection import column_rules, peers, river_rules
 from bench.detection.columns import SHAPES as COLUMN_SHAPES
 from bench.detection.columns import Shape, column_stream
 from bench.detection.electricity import electricity
@@ -38,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.detection", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--elec2", type=Path)
+    parser.add_argument("--without-peers", action="store_true", help="without Evidently and NannyML")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--date", required=True, help="the day of the run, for its record")
     parser.add_argument("--out", type=Path, default=Path("bench/results/detection"))
@@ -48,9 +50,11 @@ def main() -> None:
         "scale": "quick" if options.quick else "full",
         **{name: version(name) for name in ("numpy", "scipy", "river")},
     }
+    pythons = {} if options.without_peers else peers.installed()
+    about |= {name: peers.version_in(name, python) for name, python in pythons.items()}
     scores: list[Score] = []
     with ProcessPoolExecutor(options.processes) as pool:
-        for some in pool.map(_measure, _tasks(options.quick, options.elec2)):
+        for some in pool.map(_measure, _tasks(options.quick, options.elec2, pythons)):
             scores.extend(some)
             print(f"{some[-1].stream} …", flush=True)
             (options.out / "detection.json").write_text(to_json(scores, about), encoding="utf-8")
@@ -64,7 +68,7 @@ def _measure(task: Task) -> list[Score]:
     return list(task())
 
 
-def _tasks(quick: bool, elec2: Path | None) -> list[Task]:
+def _tasks(quick: bool, elec2: Path | None, pythons: dict[str, str]) -> list[Task]:
     """What can be measured by itself, in the order of the table."""
     seeds, wandering_seeds, few, column_seeds = (6, 2, 2, 2) if quick else (60, 30, 10, 20)
     tasks: list[Task] = [partial(_reference, changed, seeds, quick) for changed in (False, True)]
@@ -74,7 +78,7 @@ def _tasks(quick: bool, elec2: Path | None) -> list[Task]:
     if elec2:
         tasks.append(partial(_electricity, elec2, quick))
     tasks += [
-        partial(_columns, shape, column_seeds, window_rows)
+        partial(_columns, shape, column_seeds, window_rows, pythons)
         for shape in (COLUMN_SHAPES[-2:] if quick else COLUMN_SHAPES)
         for window_rows in (100, 500)
     ]
@@ -117,11 +121,13 @@ def _outcomes(stream: OutcomeStream, quick: bool) -> Iterator[Score]:
         yield _score(stream, name, pages)
 
 
-def _columns(shape: Shape, seeds: int, window_rows: int) -> Iterator[Score]:
+def _columns(shape: Shape, seeds: int, window_rows: int, pythons: dict[str, str]) -> Iterator[Score]:
     stream = column_stream(shape, seeds)
+    name = f"{stream.name}; windows of {window_rows}"
     for rule, watch in column_rules.RULES.items():
-        name = f"{stream.name}; windows of {window_rows}"
         yield score(name, rule, watch(stream, window_rows), ROWS, stream.changes)
+    for peer in peers.peer_rules(stream, window_rows, pythons):
+        yield score(name, peer.rule, peer.pages, ROWS, stream.changes)
 
 
 def _seeds(name: str, stream: OutcomeStream) -> int:

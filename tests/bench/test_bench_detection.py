@@ -1,13 +1,23 @@
 """The bench of detection: how pages are scored, and that its streams are what their names say."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.detection.column_rules import RULES
-from bench.detection.columns import BINS, COLUMNS, LEARNING_ROWS, SHAPES, bin_counts, column_stream
+from bench.detection.columns import (
+    BINS,
+    COLUMNS,
+    LEARNING_ROWS,
+    SHAPES,
+    ColumnStream,
+    bin_counts,
+    column_stream,
+)
 from bench.detection.ours import watch_outcomes
+from bench.detection.peers import installed, pages_of, peer_rules
 from bench.detection.pictures import draw, trace
 from bench.detection.report import to_json, to_markdown
 from bench.detection.river_rules import watch
@@ -89,3 +99,25 @@ def test_a_picture_shows_a_run() -> None:
     text = draw(trace(bernoulli(1, True), 100), "A change", 5_000)
     assert text.startswith("<svg xmlns=")
     assert "page after row 5," in text
+
+
+def test_peers_pages_merge_into_episodes_of_any_column() -> None:
+    drifted = np.zeros((2, 12, 3), dtype=np.bool_)
+    drifted[0, 1, 2] = drifted[0, 2, 0] = drifted[0, 9, 1] = True
+    assert pages_of(drifted, 100) == [[200, 1000], []]
+
+
+@pytest.mark.slow
+@pytest.mark.io
+def test_the_peers_own_code_finds_a_gross_shift_in_its_own_environment() -> None:
+    pythons = {name: python for name, python in installed().items() if Path(python).exists()}
+    if not pythons:
+        pytest.skip("no peer can be installed here")
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(1, 2, 12_000))
+    values[:, 0, 11_000:] += 5
+    found = [*peer_rules(ColumnStream("shifted", values, ((1_000, 2_000),)), 500, pythons)]
+    assert {one.rule.split()[0] for one in found} == {
+        {"evidently": "Evidently", "nannyml": "NannyML"}[n] for n in pythons
+    }
+    assert all(any(page in (1_500, 2_000) for page in one.pages[0]) for one in found)
