@@ -73,18 +73,18 @@ def joint_of(rule: MultivariateRule, columns: Sequence[Column]) -> Joint | None:
 
 def sketch_joint(joint: Joint, batches: Sequence[PredictionBatch], group: Ints, groups: int) -> list[Sketch]:
     """One sketch for each group; `group`: int64[rows], about the batches' rows in order."""
-    values = np.empty((len(group), len(joint.columns)))
+    values = np.empty((len(joint.columns), len(group)))
     start = 0
     for batch in batches:
         rows = slice(start, start := start + len(batch.ids))
         named = {column.name: column for column in batch.columns}
         for place, name in enumerate(joint.columns):
             column = named.get(name)
-            values[rows, place] = column.values if isinstance(column, NumericColumn) else np.nan
+            values[place, rows] = column.values if isinstance(column, NumericColumn) else np.nan
     standard = Standard(joint.centre, joint.spread)
     none = np.zeros(0)
-    parts = [values] if groups == 1 else [values[group == number] for number in range(groups)]
-    return [Sketch(packed(second_moments(standard, part)), none, none, none) for part in parts]
+    parts = [values] if groups == 1 else [values[:, group == number] for number in range(groups)]
+    return [Sketch(packed(second_moments(standard, part.T)), none, none, none) for part in parts]
 
 
 @lru_cache(maxsize=256)

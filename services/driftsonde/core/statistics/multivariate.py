@@ -121,17 +121,26 @@ def second_moments(standard: Standard, values: npt.ArrayLike) -> SecondMoments:
     rows = _as_rows(values)
     if rows.shape[1] != standard.centre.size:
         raise ValueError(f"values must have {standard.centre.size} columns, got {rows.shape[1]}")
-    known = np.isfinite(rows)
+    varies = standard.spread > 0
+    scale = STEPS_PER_DEVIATION / np.where(varies, standard.spread, 1.0)
+    known = np.isfinite(rows.T)
+    # A column in one piece of memory, and one array for all steps: this is the sketcher's inner loop.
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.subtract(rows.T, standard.centre[:, None], order="C")
+        steps *= scale[:, None]
+    np.rint(steps, out=steps)
     bound = DEVIATIONS_KEPT * STEPS_PER_DEVIATION
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        steps = np.rint((rows - standard.centre) / standard.spread * STEPS_PER_DEVIATION)
-    steps = np.where(known & (standard.spread > 0), np.clip(steps, -bound, bound), 0.0)
+    np.clip(steps, -bound, bound, out=steps)
+    if not known.all():
+        steps[~known] = 0.0
+    if not varies.all():
+        steps[~varies] = 0.0
     products = np.zeros((rows.shape[1], rows.shape[1]), dtype=np.int64)
-    for start in range(0, len(steps), _BLOCK_ROWS):
-        block = steps[start : start + _BLOCK_ROWS]
-        products += (block.T @ block).astype(np.int64)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = steps[:, start : start + _BLOCK_ROWS]
+        products += (block @ block.T).astype(np.int64)
     return SecondMoments(
-        len(rows), known.sum(axis=0).astype(np.int64), steps.sum(axis=0).astype(np.int64), products
+        len(rows), known.sum(axis=1).astype(np.int64), steps.sum(axis=1).astype(np.int64), products
     )
 
 
