@@ -65,9 +65,41 @@ def test_single_object_header_is_the_specifications() -> None:
 
 
 def test_fingerprint_is_the_specifications() -> None:
-    # The vector of Avro's own test suite (share/test/data/schema-tests.txt): the schema "null" has this CRC-64-AVRO.
-    crc = fastavro.schema.fingerprint('"null"', "CRC-64-AVRO")
-    assert struct.unpack("<Q", bytes.fromhex(crc)) == (7195948357588979594,)
+    # As Java's SchemaNormalization.parsingFingerprint64 has it for the schema of PredictionEvent; the frame of
+    # Java's BinaryMessageEncoder, and of Go's, begins with its bytes, the least first.
+    schema = '{"type":"record","name":"B","namespace":"a","fields":[{"name":"x","type":"int"}]}'
+    crc = rabin('{"name":"a.B","type":"record","fields":[{"name":"x","type":"int"}]}')
+    assert parse_avro_schema(schema).fingerprint == struct.pack("<Q", crc)
+    assert struct.unpack("<Q", load_schema("PredictionEvent").fingerprint) == (0x0C6A345987E55EF0,)
+
+
+def rabin(canonical: str) -> int:
+    """CRC-64-AVRO as the specification has it: over the parsing canonical form."""
+    empty = 0xC15D213AA4D7A795
+    table = []
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = (value >> 1) ^ (empty if value & 1 else 0)
+        table.append(value)
+    crc = empty
+    for byte in canonical.encode():
+        crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]
+    return crc
+
+
+def test_rabin_gives_avros_own_vector() -> None:
+    # share/test/data/schema-tests.txt: the schema "null".
+    assert rabin('"null"') == 7195948357588979594
+
+
+def test_messages_with_the_fingerprint_turned_around_are_still_read() -> None:
+    payload = Codec(EVENT_TYPES).encode(HEARTBEAT)
+    turned = (
+        payload[:2] + payload[SINGLE_OBJECT_HEADER_BYTES - 1 : 1 : -1] + payload[SINGLE_OBJECT_HEADER_BYTES:]
+    )
+    assert turned != payload
+    assert Codec(EVENT_TYPES).decode(turned) == HEARTBEAT
 
 
 def test_fingerprint_ignores_documentation_and_defaults() -> None:

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched once by Maven from the coordinates in pom.xml, kept outside the repository."""
+"""Kafka's jars: fetched once by Maven from the coordinates in pom.xml, kept outside the repository. The same for others."""
 
 import os
 import re
@@ -29,19 +29,19 @@ def missing() -> str | None:
     return None
 
 
-def class_path() -> str:
-    """The class path of Kafka; the first call on a machine has Maven fetch it, some 45 MB."""
-    directory = _directory()
+def class_path(pom: Path = POM) -> str:
+    """The class path of Kafka; the first call on a machine has Maven fetch it, some 45 MB. Or that of another pom."""
+    directory = _directory(pom)
     with alone(directory):
         if not directory.is_dir():
             with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
-                _fetch(Path(scratch) / "jars")
+                _fetch(pom, Path(scratch) / "jars")
                 (Path(scratch) / "jars").rename(directory)
     return f"{directory}/*"
 
 
-def _fetch(target: Path) -> None:
-    command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies"]
+def _fetch(pom: Path, target: Path) -> None:
+    command = ["mvn", "--quiet", "--batch-mode", "--file", str(pom), "dependency:copy-dependencies"]
     try:
         subprocess.run(
             [*command, f"-DoutputDirectory={target}"],
@@ -51,11 +51,12 @@ def _fetch(target: Path) -> None:
             timeout=_FETCH_TIMEOUT_S,
         )
     except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"Maven could not fetch Kafka:\n{error.stdout[-2_000:]}") from error
+        raise RuntimeError(f"Maven could not fetch what {pom} names:\n{error.stdout[-2_000:]}") from error
 
 
-def _directory() -> Path:
-    version = re.search(r"<kafka\.version>(.+)</kafka\.version>", POM.read_text(encoding="utf-8"))
+def _directory(pom: Path = POM) -> Path:
+    """Named after the version that the pom's one property gives."""
+    version = re.search(r"<(\w+)\.version>(.+)</\1\.version>", pom.read_text(encoding="utf-8"))
     assert version is not None
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "driftsonde" / f"kafka-{version[1]}"
+    return cache / "driftsonde" / f"{version[1]}-{version[2]}"

@@ -115,12 +115,8 @@ def parse_avro_schema(text: str) -> AvroSchema:
         full_name = parsed["name"]
     except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not an Avro schema of a named type: {error}") from error
-    return AvroSchema(text, parsed, full_name, _fingerprint_as_framed(crc))
-
-
-def _fingerprint_as_framed(crc: str) -> bytes:
-    # fastavro prints the 64-bit number in hexadecimal, the frame has it little-endian.
-    return struct.pack("<Q", int(crc, 16))
+    # fastavro prints the 64-bit number's bytes in their order on the wire, the least first.
+    return AvroSchema(text, parsed, full_name, bytes.fromhex(crc))
 
 
 @functools.cache
@@ -171,6 +167,8 @@ class Codec:
         earlier = load_history() if history is None else history
         known = [schema for schema in earlier if schema.full_name in self._types]
         self._by_fingerprint = {schema.fingerprint: self._reading(schema) for schema in [*known, *present]}
+        # Until November 2026 the fingerprint's bytes were written in the other order; such messages may still be in topics.
+        self._by_fingerprint |= {framed[::-1]: reading for framed, reading in self._by_fingerprint.items()}
         self._by_id: dict[int, _Reading] = {}
         self._frames: dict[str, bytes] = {}
 
