@@ -1,6 +1,6 @@
 """What dashboards are made of: queries, panels, variables and their layout, as Grafana's JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,15 @@ def thresholds(*steps: tuple[float, str], first: str = GREEN) -> Json:
             *({"color": color, "value": value} for value, color in steps),
         ],
     }
+
+
+def values(colours: Mapping[str, str]) -> Json:
+    """The colour of each text of a field."""
+    options = {
+        text: {"text": text, "color": colour, "index": place}
+        for place, (text, colour) in enumerate(colours.items())
+    }
+    return {"type": "value", "options": options}
 
 
 def override(field: str, **properties: Any) -> Json:

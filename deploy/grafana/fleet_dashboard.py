@@ -1,6 +1,7 @@
 """All models at a glance: which drift, which lose accuracy, what is open."""
 
 from blocks import (
+    GREEN,
     RED,
     YELLOW,
     Json,
@@ -12,6 +13,7 @@ from blocks import (
     table,
     table_sql,
     thresholds,
+    values,
 )
 from places import CONSOLE, DEPLOYMENTS_OF_ALL, INCIDENT, INCIDENT_OF_SIGNAL, to_console
 
@@ -29,6 +31,7 @@ HAVING countIf(kind = 'resolve') = 0
 MODELS = f"""
 SELECT
     model, version, variant,
+    multiIf(open_episodes > 0, 'alert', newest_window < now() - INTERVAL 1 DAY, 'silent', 'ok') AS health,
     count() AS windows,
     max(window_end) AS newest_window,
     argMax(psi_max, window_start) AS psi_max,
@@ -121,6 +124,11 @@ def fleet() -> Json:
                     h=10,
                     description="The newest numbers of the whole model, without segments. Click a model for its dashboard.",
                     overrides=[
+                        override(
+                            "health",
+                            mappings=[values({"alert": RED, "silent": YELLOW, "ok": GREEN})],
+                            custom__cellOptions={"type": "color-text"},
+                        ),
                         override("model", links=[{"title": "Open ${__value.text}", "url": MODEL_LINK}]),
                         override(
                             "psi_max",
@@ -142,6 +150,23 @@ def fleet() -> Json:
                             custom__cellOptions={"type": "color-text"},
                         ),
                     ],
+                )
+            ],
+            [
+                table(
+                    "Open incidents",
+                    table_sql(
+                        """
+                        SELECT opened, model, acknowledged, incident
+                        FROM incident_times
+                        WHERE resolved IS NULL
+                        ORDER BY opened DESC, incident
+                        LIMIT 100
+                        """
+                    ),
+                    h=6,
+                    description="Of any age. Click an incident for what changed, since when and why.",
+                    overrides=[INCIDENT],
                 )
             ],
             [

@@ -1,7 +1,7 @@
 """One version of one model beside something: its baseline, the time before, its other versions, an estimate, its groups."""
 
 from blocks import Panel, bars, override, series, series_sql, table, table_sql
-from slices import FROM, MODEL, PSI_STEPS, SEGMENT, SLICE, TO, VERSION, VIEW_SLICE
+from slices import FROM, MODEL, PSI_STEPS, SEGMENT, SLICE, TO, VERSION, VIEW_SLICE, WINDOW
 
 
 def from_baseline() -> Panel:
@@ -38,7 +38,7 @@ def against_before() -> Panel:
 
 def distribution() -> Panel:
     return bars(
-        "Distribution of ${column}: the windows shown, and the baseline",
+        "Distribution of ${column}: ${window}, and the baseline",
         table_sql(
             f"""
             SELECT bin, count / rows AS shown, before / reference_rows AS baseline
@@ -57,7 +57,7 @@ def distribution() -> Panel:
                     arraySum(shown_counts) AS rows,
                     arraySum(reference) AS reference_rows
                 FROM current_windows
-                WHERE {SLICE} AND column = ${{column:sqlstring}}
+                WHERE {WINDOW} AND column = ${{column:sqlstring}}
                 GROUP BY kind, edges, categories
                 ORDER BY max(window_end) DESC
                 LIMIT 1
@@ -67,7 +67,7 @@ def distribution() -> Panel:
             """
         ),
         x="bin",
-        description="Shares of the rows; of the newest baseline's bins, where a new one has changed them.",
+        description="Shares of the rows of the window that is chosen above; of the newest baseline's bins, where a new one has changed them.",
     )
 
 

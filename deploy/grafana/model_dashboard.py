@@ -19,7 +19,7 @@ from blocks import (
     variable,
 )
 from places import CONSOLE, DEPLOYMENTS, INCIDENT, INCIDENT_OF_SIGNAL, to_console
-from slices import MODEL, PSI_STEPS, SEGMENT, SLICE, VERSION, WHOLE
+from slices import EVERY_WINDOW, MODEL, PSI_STEPS, SEGMENT, SLICE, VERSION, WHOLE, WINDOW
 
 QUALITY = "'missing_rate', 'unseen_rate', 'out_of_range_rate'"
 
@@ -91,6 +91,13 @@ def _variables() -> list[Json]:
             "Column",
             f"SELECT column FROM metrics WHERE {VERSION} AND metric = 'psi' AND $__timeFilter(window_start)"
             " GROUP BY column ORDER BY max(value) DESC, column LIMIT 1000",
+        ),
+        variable(
+            "window",
+            "Window",
+            f"SELECT '{EVERY_WINDOW}' AS name UNION ALL SELECT name FROM"
+            f" (SELECT DISTINCT window_start, toString(window_start) AS name FROM metrics WHERE {SLICE}"
+            " ORDER BY window_start DESC LIMIT 1000)",
         ),
     ]
 
@@ -286,10 +293,9 @@ def _rows() -> Panel:
         "Rows of each window",
         series_sql(
             f"""
-            SELECT window_start AS time, toFloat64(max(arraySum(counts))) AS rows
-            FROM current_windows
-            WHERE {SLICE}
-            GROUP BY time
+            SELECT window_start AS time, value AS rows
+            FROM current_metrics
+            WHERE {SLICE} AND column = '' AND metric = 'rows'
             ORDER BY time
             """
         ),
@@ -305,8 +311,11 @@ def _scores() -> Panel:
             f"""
             SELECT window_start AS time, column, total / (arraySum(counts) - counts[-1]) AS mean
             FROM current_windows
-            WHERE {SLICE} AND kind = 'numeric' AND role IN ('score', 'prediction')
-                AND arraySum(counts) > counts[-1]
+            WHERE {SLICE} AND kind = 'numeric' AND arraySum(counts) > counts[-1] AND column IN
+                (
+                    SELECT column FROM windows
+                    WHERE {SLICE} AND role IN ('score', 'prediction')
+                )
             ORDER BY time, column
             """
         ),
@@ -316,12 +325,12 @@ def _scores() -> Panel:
 
 def _breaches() -> Panel:
     return table(
-        "Statistics past their bar",
+        "Statistics past their bar: ${window}",
         table_sql(
             f"""
             SELECT window_start, window_end, column, metric, n, value, lower, upper, threshold, revision
             FROM current_metrics
-            WHERE {SLICE} AND breached
+            WHERE {WINDOW} AND breached
             ORDER BY window_start DESC, column, metric
             LIMIT 200
             """

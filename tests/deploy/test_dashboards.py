@@ -30,7 +30,7 @@ from grafana_files import (
     query_variables,
     sql_queries,
 )
-from monitored_fleet import HOUR, HOURS, START, insert_fleet
+from monitored_fleet import DRIFT_FROM, HOUR, HOURS, START, insert_fleet
 
 DASHBOARDS = dashboards()
 QUERIES = sql_queries()
@@ -41,6 +41,7 @@ VARIABLES = {
     "segment": "whole model",
     "metric": "accuracy",
     "column": "amount",
+    "window": "all windows shown",
     "candidate": "2",
 }
 MIDDLE, END = START + HOURS // 2 * HOUR, START + HOURS * HOUR
@@ -55,7 +56,8 @@ COLUMNS = {
         "Open episodes A": "models episodes",
         "Waiting for a person A": "proposals",
         "Dead letters A": "messages",
-        "Models A": "model version variant windows newest_window psi_max psi_column breaches accuracy rmse label_coverage open_episodes",
+        "Open incidents A": "opened model acknowledged incident",
+        "Models A": "model version variant health windows newest_window psi_max psi_column breaches accuracy rmse label_coverage open_episodes",
         "Largest PSI of any column A": "time series psi",
         "Accuracy A": "time series accuracy",
         "Newest signals A": "window_end kind rule model version variant segment summary incident",
@@ -67,10 +69,11 @@ COLUMNS = {
         "segment": "name",
         "metric": "metric",
         "column": "column",
+        "window": "name",
         "Deployments": "time title text tags",
         "Signals": "time title text tags",
         "Decisions": "time title text tags",
-        "Distribution of ${column}: the windows shown, and the baseline A": "bin shown baseline",
+        "Distribution of ${column}: ${window}, and the baseline A": "bin shown baseline",
         "Versions side by side (${metric}) A": "time series performance",
         "Versions side by side: all windows shown A": "version variant since until labelled performance psi_max psi_column breaches label_coverage",
         "Estimated without labels, measured, and the gap A": "time metric number",
@@ -88,7 +91,7 @@ COLUMNS = {
         "Scores and predictions: mean of each window A": "time column mean",
         "All rows shown, against the baseline A": "column kind role baseline reference_rows rows psi js_divergence",
         "All rows shown, against the period of the same length before A": "column kind role rows_before rows psi js_divergence",
-        "Statistics past their bar A": "window_start window_end column metric n value lower upper threshold revision",
+        "Statistics past their bar: ${window} A": "window_start window_end column metric n value lower upper threshold revision",
         "Signals A": "window_end kind rule segment since summary incident episode baseline policy evidence",
         "Decisions A": "timestamp kind step mode actor version reason incident signal policy id",
     },
@@ -181,6 +184,9 @@ def test_the_fleet_shows_the_newest_numbers_of_each_model(store: Store) -> None:
     assert set(rows) == {("fraud", "1"), ("fraud", "2"), ("demand", "7")}
     champion, demand = rows["fraud", "1"], rows["demand", "7"]
     assert champion["windows"] == 24
+    assert [row["health"] for row in (champion, rows["fraud", "2"])] == ["alert", "silent"]  # it is long ago
+    (incident,) = run(store, "fleet.json", "Open incidents A").to_pylist()
+    assert (incident["model"], incident["incident"], incident["acknowledged"]) == ("fraud", "i1", None)
     assert champion["newest_window"] == END
     assert (champion["psi_column"], champion["breaches"]) == ("amount", 1)
     assert 0.2 < champion["psi_max"] < 0.5
@@ -272,13 +278,27 @@ def test_the_interval_of_the_rollout_is_the_judges(store: Store) -> None:
 
 @pytest.mark.io
 def test_a_distribution_is_shares_of_the_rows_and_of_the_baseline(store: Store) -> None:
-    place = "Distribution of ${column}: the windows shown, and the baseline A"
+    place = "Distribution of ${column}: ${window}, and the baseline A"
     for column, bins, first in (("amount", 7, "below 0"), ("country", 5, "AT")):
         rows = run(store, "model.json", place, column=column).to_pylist()
         assert [rows[0]["bin"], rows[-1]["bin"]] == [first, "missing"]
         assert len(rows) == bins
         for side in ("shown", "baseline"):
             assert sum(row[side] for row in rows) == pytest.approx(1.0)
+
+
+@pytest.mark.io
+def test_a_window_can_be_chosen(store: Store) -> None:
+    names = [row["name"] for row in run(store, "model.json", "window").to_pylist()]
+    assert len(names) == 1 + HOURS // 2
+    assert (names[0], names[1]) == ("all windows shown", f"{END - HOUR:%Y-%m-%d %H:%M:%S}.000")
+    place = "Statistics past their bar: ${window} A"
+    assert run(store, "model.json", place).num_rows == HOURS - DRIFT_FROM
+    (one,) = run(store, "model.json", place, window=names[1]).to_pylist()
+    assert one["window_start"] == END - HOUR
+    distribution = "Distribution of ${column}: ${window}, and the baseline A"
+    shares = [run(store, "model.json", distribution, window=name)["shown"].to_pylist() for name in names[:2]]
+    assert shares[0] != shares[1]
 
 
 @pytest.mark.io
