@@ -7,7 +7,7 @@ import pytest
 
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import OUTCOME_RULES, JudgedWindow, ModelState, apply_rules
-from driftsonde.core.plan import plan_for
+from driftsonde.core.plan import Plan, plan_for
 from driftsonde.core.reigns import RECENT_WINDOWS, Arm, Reign, Succession
 from driftsonde.core.signals import Rule, Signal, SignalKind
 from driftsonde.core.spec import Budget, CanaryRule, ModelSpec, PerformanceRule, Policy, Task
@@ -32,7 +32,7 @@ GOOD, BAD = Arm(1_000, 900), Arm(1_000, 600)
 
 
 def run(
-    windows: Sequence[dict[str, Arm]], state: ModelState | None = None, start: int = 0
+    windows: Sequence[dict[str, Arm]], state: ModelState | None = None, start: int = 0, plan: Plan = PLAN
 ) -> tuple[ModelState, list[Signal]]:
     """Champions by version; a canary's version is written "canary 2"."""
     state, signals = state or ModelState(), list[Signal]()
@@ -47,7 +47,7 @@ def run(
             ): arm
             for name, arm in arms.items()
         }
-        state, said = compare_versions(state, keyed, PLANS)
+        state, said = compare_versions(state, keyed, dict.fromkeys(PLANS, plan))
         signals.extend(said)
     return state, signals
 
@@ -185,3 +185,43 @@ def test_episodes_of_a_version_without_windows_are_over_once_others_had_enough()
     assert [signal.kind for signal in signals] == [SignalKind.RETRAIN]
     state, signals = apply_rules(state, [], OUTCOME_RULES)
     assert [episode.absent for episode in state.episodes.values()] == [0]
+
+
+REGRESSION = replace(PLAN, spec=replace(SPEC, task=Task.REGRESSION))
+
+
+def errors(scale: float, rows: int = 400) -> Arm:
+    """Exponential errors of this mean: E|e| = scale, E e^2 = 2 scale^2."""
+    return Arm(rows, 0, rows * scale, rows * 2 * scale * scale)
+
+
+def test_a_regression_that_does_worse_than_the_one_before_it_is_to_be_taken_back() -> None:
+    state, signals = run([{"1": errors(1.0)}] * 20 + [{"2": errors(1.6)}] * 9, plan=REGRESSION)
+    assert [(s.kind.value, s.version) for s in signals] == [("rollback", "2")]
+    (evidence,) = signals[0].evidence
+    assert evidence.statistic == "error_difference"
+    assert evidence.value == pytest.approx(-0.6)
+    assert evidence.threshold == pytest.approx(-0.05)
+    assert evidence.upper < evidence.threshold
+    assert state.succession.champion is not None
+    assert state.succession.champion.taken_back
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.0, 1.03])
+def test_a_regression_that_is_about_as_good_stays(scale: float) -> None:
+    state, signals = run([{"1": errors(1.0)}] * 20 + [{"2": errors(scale)}] * 9, plan=REGRESSION)
+    assert signals == []
+    assert state.succession.is_stable("2") == (scale == 0.8)
+
+
+def test_a_regressions_canary_is_told_from_the_champion_without_pairs() -> None:
+    both = [{"1": errors(1.0), "canary 2": errors(1.5, 100)}] * 12
+    signals = run(both, plan=REGRESSION)[1]
+    assert [(s.kind.value, s.version) for s in signals] == [("rollback", "2")]
+    good = [{"1": errors(1.0), "canary 2": errors(0.7, 100)}] * 12
+    assert {s.kind.value for s in run(good, plan=REGRESSION)[1]} == {"promote"}
+
+
+def test_a_few_errors_decide_nothing() -> None:
+    few = [{"1": errors(1.0), "canary 2": errors(50.0, 60)}] * 3
+    assert run(few, plan=REGRESSION)[1] == []

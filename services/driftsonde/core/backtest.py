@@ -4,6 +4,7 @@ Replaying the policy that judged them gives the signals that were given. Times a
 for comes on top of a delay.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -102,9 +103,14 @@ def replay(plans: Plans, windows: Iterable[StoredWindow]) -> list[Signal]:
 
 
 def _arm(window: StoredWindow) -> Arm:
-    """The labelled rows of a classification, and how many were right."""
-    accuracy = next((metric for metric in window.metrics if metric.name == "accuracy"), None)
-    return Arm(accuracy.n, round(accuracy.value * accuracy.n)) if accuracy else Arm()
+    """The labelled rows, and how many were right; of a regression, how large its errors were."""
+    found = {metric.name: metric for metric in window.metrics}
+    if accuracy := found.get("accuracy"):
+        return Arm(accuracy.n, round(accuracy.value * accuracy.n))
+    mae, rmse = found.get("mae"), found.get("rmse")
+    if mae is None or rmse is None or not math.isfinite(mae.value + rmse.value):
+        return Arm()
+    return Arm(mae.n, 0, mae.value * mae.n, rmse.value * rmse.value * mae.n)
 
 
 def plans_under(plans: Plans, policy: Policy, policy_id: str = "") -> Plans:

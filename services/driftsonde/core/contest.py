@@ -15,6 +15,9 @@ from driftsonde.core.verdict import Metric
 DIFFERENCE = "accuracy_difference"
 PAIRED_DIFFERENCE = "paired_accuracy_difference"
 PAIRED_ERROR = "paired_error_difference"
+ERROR_DIFFERENCE = "error_difference"
+# An asymptotic sequence begins at some hundreds of rows of each side.
+FEWEST_ERRORS = 200
 NO_BOUNDS = Interval(math.nan, math.nan)
 
 
@@ -46,8 +49,8 @@ class Comparison:
             known = Pairs()
         return replace(
             self,
-            champion=self.champion.plus(champion.labelled, champion.correct),
-            canary=self.canary.plus(canary.labelled, canary.correct),
+            champion=self.champion.plus(champion),
+            canary=self.canary.plus(canary),
             pairs=None if known is None else _add(known, pairs),
         )
 
@@ -69,13 +72,15 @@ def differences(known: Comparison, rule: CanaryRule, regression: bool = False) -
 
     All intervals hold together at every window with probability 1 - alpha: with pairs, the paired one and that of all rows
     have half of alpha each. "accuracy_difference": all rows of both; "paired_accuracy_difference": rows both answered;
-    "paired_error_difference", of a regression: the champion's mean absolute error minus the new version's, in the label's
-    unit, its bar margin times the champion's error.
+    "error_difference" and "paired_error_difference", of a regression: the champion's mean absolute error minus the new
+    version's, in the label's unit, their bar margin times the champion's error.
     """
     found: list[Metric] = []
-    alpha = rule.alpha if known.pairs is None or regression else rule.alpha / 2
+    alpha = rule.alpha if known.pairs is None else rule.alpha / 2
     champion, canary, pairs = known.champion, known.canary, known.pairs
-    if champion.labelled and canary.labelled:
+    if regression:
+        found.extend(error_difference(champion, canary, rule.margin, alpha))
+    elif champion.labelled and canary.labelled:
         interval = mean_difference_sequence(
             champion.labelled, champion.correct, canary.labelled, canary.correct, alpha
         )
@@ -84,7 +89,9 @@ def differences(known: Comparison, rule: CanaryRule, regression: bool = False) -
             Metric("", DIFFERENCE, canary.labelled, value, interval.lower, interval.upper, -rule.margin)
         )
     if pairs is not None and pairs.n:
-        found.append(_paired_error(pairs, rule) if regression else _paired_accuracy(pairs, rule, alpha))
+        found.append(
+            _paired_error(pairs, rule, alpha) if regression else _paired_accuracy(pairs, rule, alpha)
+        )
     return found
 
 
@@ -96,12 +103,31 @@ def _paired_accuracy(pairs: Pairs, rule: CanaryRule, alpha: float) -> Metric:
     return Metric("", PAIRED_DIFFERENCE, pairs.n, value, interval.lower, interval.upper, -rule.margin)
 
 
-def _paired_error(pairs: Pairs, rule: CanaryRule) -> Metric:
+def error_difference(before: Arm, after: Arm, margin: float, alpha: float) -> list[Metric]:
+    """The mean absolute error of one side minus that of the other, with the bar -margin times the first; none with fewer than
+    `FEWEST_ERRORS` rows on a side.
+
+    Each side has its own `mean_loss_sequence` at alpha / 2, so the interval holds at every window at once (asymptotically) with
+    probability 1 - alpha, however the sides depend on each other. It is that of (1 + margin) a - b, moved by the bar:
+    the bar has an error of its own.
+    """
+    if min(before.labelled, after.labelled) < FEWEST_ERRORS:
+        return []
+    first = mean_loss_sequence(before.labelled, before.absolute, before.squares, alpha / 2)
+    second = mean_loss_sequence(after.labelled, after.absolute, after.squares, alpha / 2)
+    error, more = before.absolute / before.labelled, 1 + margin
+    bar = -margin * error
+    lower, upper = more * first.lower - second.upper + bar, more * first.upper - second.lower + bar
+    value = error - after.absolute / after.labelled
+    return [Metric("", ERROR_DIFFERENCE, after.labelled, value, lower, upper, bar)]
+
+
+def _paired_error(pairs: Pairs, rule: CanaryRule, alpha: float) -> Metric:
     """The interval is that of the mean of (1 + margin) c - s, moved by the bar: the bar has an error of its own."""
     champion, shadow, champion_squares, product, shadow_squares = pairs.sums
     more = 1 + rule.margin
     squares = more * more * champion_squares - 2 * more * product + shadow_squares
-    interval = mean_loss_sequence(pairs.n, more * champion - shadow, squares, rule.alpha)
+    interval = mean_loss_sequence(pairs.n, more * champion - shadow, squares, alpha)
     bar = -rule.margin * champion / pairs.n
     value = (champion - shadow) / pairs.n
     return Metric("", PAIRED_ERROR, pairs.n, value, interval.lower + bar, interval.upper + bar, bar)

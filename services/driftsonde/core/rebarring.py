@@ -22,7 +22,7 @@ ROWS = "rows"
 _RATES = ("missing_rate", "unseen_rate", "out_of_range_rate")
 _PERFORMANCE = ("accuracy", "rmse")
 # What the rules look at, and how many rows there were.
-KEPT = (ROWS, "psi", *_RATES, *_PERFORMANCE)
+KEPT = (ROWS, "psi", *_RATES, *_PERFORMANCE, "mae")
 
 
 @dataclass(frozen=True, slots=True)

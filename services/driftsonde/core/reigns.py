@@ -6,6 +6,7 @@ performance, and the trial is short. A version is stable once it is surely not w
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 
 # So many windows of the predecessor are compared with: what was long ago says little about now.
 RECENT_WINDOWS = 48
@@ -13,13 +14,21 @@ RECENT_WINDOWS = 48
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Labelled rows of one side of a comparison, and how many were right."""
+    """Labelled rows of one side of a comparison, and how many were right; of a regression the sums of the absolute errors
+    and of their squares."""
 
     labelled: int = 0
     correct: int = 0
+    absolute: float = 0.0
+    squares: float = 0.0
 
-    def plus(self, labelled: int, correct: int) -> "Arm":
-        return Arm(self.labelled + labelled, self.correct + correct)
+    def plus(self, other: "Arm") -> "Arm":
+        return Arm(
+            self.labelled + other.labelled,
+            self.correct + other.correct,
+            self.absolute + other.absolute,
+            self.squares + other.squares,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +49,14 @@ class Reign:
         return replace(
             self,
             windows=self.windows + 1,
-            total=self.total.plus(arm.labelled, arm.correct),
+            total=self.total.plus(arm),
             recent=(*self.recent, arm)[-RECENT_WINDOWS:],
         )
 
     @property
     def lately(self) -> Arm:
         """The outcomes of `recent`."""
-        return Arm(sum(arm.labelled for arm in self.recent), sum(arm.correct for arm in self.recent))
+        return reduce(Arm.plus, self.recent, Arm())
 
 
 @dataclass(frozen=True, slots=True)

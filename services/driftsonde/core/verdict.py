@@ -308,3 +308,12 @@ def outcome_totals(plan: Plan, sketch: Sketch | None) -> tuple[int, int]:
     if sketch is None or plan.spec.task is Task.REGRESSION:
         return 0, 0
     return int(sketch.counts[LABELLED]), correct_rows(plan.outcomes, sketch)
+
+
+def error_totals(sketch: Sketch | None) -> tuple[int, float, float]:
+    """(labelled rows, sum of absolute errors, sum of their squares) of a regression; nothing where numbers are absurd."""
+    labelled = int(sketch.counts[LABELLED]) if sketch else 0
+    if sketch is None or labelled <= 0:
+        return 0, 0.0, 0.0
+    _, absolute, squares = _error_sums(sketch, labelled)
+    return (labelled, absolute, squares) if math.isfinite(absolute + squares) else (0, 0.0, 0.0)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from driftsonde.core.canaries import COMPARED, support
 from driftsonde.core.chunks import WHOLE
-from driftsonde.core.contest import differences
+from driftsonde.core.contest import differences, error_difference
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import (
     EpisodeKey,
@@ -21,9 +21,10 @@ from driftsonde.core.pairs import NO_PAIRS, Pairs
 from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm, Reign, Succession
 from driftsonde.core.signals import Rule, Signal, SignalKind
+from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
 from driftsonde.core.statistics.anytime import mean_difference_sequence
-from driftsonde.core.verdict import Metric
+from driftsonde.core.verdict import Metric, error_totals, outcome_totals
 from driftsonde.core.window import WindowKey
 
 NOTHING_PAIRED: Mapping[WindowKey, Pairs] = MappingProxyType({})
@@ -40,7 +41,7 @@ def compare_versions(
     champions = {key: arm for key, arm in whole.items() if key.variant is Variant.CHAMPION}
     total, signals = Arm(), list[Signal]()
     for arm in champions.values():
-        total = total.plus(arm.labelled, arm.correct)
+        total = total.plus(arm)
     contenders = _contenders(whole)
     paired = {key: found for key, found in sorted(pairs.items()) if found.n}
     compared = {key.version for key, _ in contenders}
@@ -72,7 +73,7 @@ def _contenders(whole: Mapping[WindowKey, Arm]) -> list[tuple[WindowKey, Arm]]:
     for key, arm in whole.items():
         if key.variant in COMPARED:
             first, before = found.get(key.version, (key, Arm()))
-            found[key.version] = (first, before.plus(arm.labelled, arm.correct))
+            found[key.version] = (first, before.plus(arm))
     return list(found.values())
 
 
@@ -143,16 +144,38 @@ def _tried(reign: Reign, old: Reign, window: JudgedWindow) -> tuple[Reign, list[
     lately, total, drop = old.lately, reign.total, policy.performance.drop
     if reign.taken_back or total.labelled < policy.canary.min_labels or not lately.labelled:
         return reign, []
-    interval = mean_difference_sequence(
-        lately.labelled, lately.correct, total.labelled, total.correct, policy.canary.alpha
+    alpha, regression = policy.canary.alpha, window.plan.spec.task is Task.REGRESSION
+    found = (
+        error_difference(lately, total, drop, alpha)
+        if regression
+        else _difference(lately, total, drop, alpha)
     )
-    if interval.lower > -drop:
-        return replace(reign, stable=True), []
-    if interval.upper >= -drop:
+    if not found:
         return reign, []
-    metric = difference_of(lately, total, interval, -drop)
+    (metric,) = found
+    if metric.lower > metric.threshold:
+        return replace(reign, stable=True), []
+    if metric.upper >= metric.threshold:
+        return reign, []
+    metric = metric._replace(breached=True)
     signal = signal_of(SignalKind.ROLLBACK, Rule.CANARY, window, reign.since_ms, [metric])
     return replace(reign, taken_back=True), [signal]
+
+
+def _difference(before: Arm, after: Arm, drop: float, alpha: float) -> list[Metric]:
+    """As `contest.error_difference`, in accuracy."""
+    interval = mean_difference_sequence(before.labelled, before.correct, after.labelled, after.correct, alpha)
+    return [difference_of(before, after, interval, -drop)]
+
+
+def arm_of(plan: Plan, sketch: Sketch | None) -> Arm:
+    """A window's labelled rows, and how right they were."""
+    return Arm(*outcome_totals(plan, sketch)) if plan.spec.task is not Task.REGRESSION else _errors(sketch)
+
+
+def _errors(sketch: Sketch | None) -> Arm:
+    labelled, absolute, squares = error_totals(sketch)
+    return Arm(labelled, 0, absolute, squares)
 
 
 def _key(reign: Reign) -> EpisodeKey:

@@ -24,9 +24,10 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
+from driftsonde.core.spec import Task
 from driftsonde.core.statistics.detectors import OutcomeDetector
-from driftsonde.core.verdict import inputs_count, late_changes, outcome_totals, outcomes_count
-from driftsonde.core.versions import compare_versions, compared
+from driftsonde.core.verdict import inputs_count, late_changes, outcomes_count
+from driftsonde.core.versions import arm_of, compare_versions, compared
 from driftsonde.core.volume import observe_volume
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
 from driftsonde.judge.reports import WindowReport, by_group, group_segments, report_inputs, report_outcomes
@@ -301,7 +302,7 @@ class JudgePipeline(Generic[R]):
         sketches = {window.key: window.total(_outcomes(window, plan, late=False)) for window, plan in windows}
         for window, plan in windows:
             sketch = sketches[window.key]
-            arms[window.key] = Arm(*outcome_totals(plan, sketch))
+            arms[window.key] = arm_of(plan, sketch)
             if sketch is not None:
                 rows = window.total(_inputs(window, plan, late=False))
                 groups = by_group(plan, window.key, sketches.get)
@@ -329,7 +330,8 @@ class JudgePipeline(Generic[R]):
     def _detect(self, model: _Model, window: Window, plan: Plan, arm: Arm, out: Settlement[R]) -> None:
         """Run the detectors that the spec names on a champion's outcomes."""
         names, version = plan.spec.policy.performance.detectors, window.key.version
-        if self.detectors is None or not names or arm.labelled <= 0:
+        regression = plan.spec.task is Task.REGRESSION
+        if self.detectors is None or not names or regression or arm.labelled <= 0:
             return
         state, numbers = detect(model.state, model.detectors, self.detectors, version, names, arm)
         reigns = (state.succession.champion, state.succession.predecessor)

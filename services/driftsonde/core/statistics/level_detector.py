@@ -24,13 +24,17 @@ from scipy import special
 
 from driftsonde.core.statistics.counts import FloatArray
 from driftsonde.core.statistics.dispersion import Profile, dispersion, empty_profile, extend, variation, where
-from driftsonde.core.statistics.evidence import EFFECTS, WEIGHTS, log_mean, restart
+from driftsonde.core.statistics.evidence import EFFECTS, log_mean, restart
 from driftsonde.core.statistics.seasons import NULLS, SEASONAL, TABLE, seasoned, simplest, slots_of
 
+# How much is bet on each of EFFECTS: most on what must just not be missed, for a distance grows with the effect's square.
+_WEIGHTS = np.array([0.5, 0.35, 0.15])
 # A level starts as if so many windows had been seen at the level expected in theory; a slot, at the overall level.
 _PRIOR_WINDOWS = np.where(SEASONAL, 0.5, 1.0)
 # Of the limit of dispersion: lower than that of a rate, for a call asks for a distance of the window itself besides.
 _CONFIDENCE = 0.9
+# Of the level at which dispersion counts: five times that of a rate, for nothing but healthy windows says how distances vary.
+_CAUTION = 5
 # Windows closer to the baseline than chance are no evidence of health beyond this.
 _LEAST = 0.25
 _SMALLEST = 1e-12
@@ -158,8 +162,8 @@ def observe_level(
     counted = _allowed(state)
     evidence = np.where(counted[..., None], restart(state.log_evidence, ratio), -np.inf)
     cap = np.asarray(log_bar)[..., None] + _ROUNDING
-    excess = np.maximum(log_mean(evidence, WEIGHTS) - cap, 0.0)
-    excursion = np.maximum(state.excursion + log_mean(ratio, WEIGHTS), 0.0)
+    excess = np.maximum(log_mean(evidence, _WEIGHTS) - cap, 0.0)
+    excursion = np.maximum(state.excursion + log_mean(ratio, _WEIGHTS), 0.0)
     learning = np.broadcast_to(learns, level.value.shape)[..., None]
     mean, windows = _usual(state, level, slots)
     spread = level.variance[..., None] * (1 + 1 / windows)
@@ -183,7 +187,7 @@ def observe_level(
 def level_evidence(state: LevelDetector) -> FloatArray:
     """ln R of each stream, by the null that counts, shape (...)."""
     chosen = simplest(_spread(state), _allowed(state))
-    total = log_mean(state.log_evidence, WEIGHTS)
+    total = log_mean(state.log_evidence, _WEIGHTS)
     return np.asarray(np.take_along_axis(total, chosen[..., None], axis=-1)[..., 0])
 
 
@@ -211,7 +215,7 @@ def _allowed(state: LevelDetector) -> npt.NDArray[np.bool_]:
 
 def _spread(state: LevelDetector) -> FloatArray:
     # Among many columns some look steadier than they are: none counts as steadier than half of them are.
-    own = dispersion(state.healthy, state.since_ms.shape[-1], _CONFIDENCE)
+    own = dispersion(state.healthy, _CAUTION * state.since_ms.shape[-1], _CONFIDENCE)
     return np.asarray(np.maximum(own, np.median(own, axis=-2, keepdims=True)))
 
 
