@@ -91,8 +91,10 @@ def _distances(layout: InputsLayout, reference: Reference, now: Ints) -> dict[st
     }
     if isinstance(reference, NumericReference) and before[:-1].sum() and after[:-1].sum():
         known = after[:-1].sum()
-        ks = distances.kolmogorov_smirnov(before[:-1], after[:-1])
-        found["ks"] = (known, ks, nan, nan, nan, False)
+        ks = distances.kolmogorov_smirnov_test(before[:-1], after[:-1])
+        alpha = POLICY.drift.alpha / len(layout.references)
+        bar = distances.kolmogorov_smirnov_critical(before[:-1].sum(), known, alpha)
+        found["ks"] = (known, ks.statistic, ks.statistic, ks.statistic_upper, bar, False)
         if np.isfinite(reference.edges).all():
             moved = distances.wasserstein_distance(reference.edges, before[:-1], after[:-1])
             found["wasserstein"] = (known, moved, nan, nan, nan, False)

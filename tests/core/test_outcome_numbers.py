@@ -59,6 +59,25 @@ def test_classes_are_weighted_by_their_labels() -> None:
     assert found.lower < found.value < found.upper
 
 
+def test_every_class_and_every_average_is_as_scikit_learn_says() -> None:
+    labels = RNG.choice(3, 400, p=[0.6, 0.3, 0.1])
+    predictions = np.where(RNG.random(400) < 0.6, labels, RNG.integers(0, 4, 400))  # 3: a value of no class
+    told = outcome_numbers(MULTICLASS, outcomes_sketch(MULTICLASS, predictions, labels))
+    found = {(metric.name, metric.column): metric for metric in told}
+    weighted = metrics.precision_recall_fscore_support(
+        labels, predictions, average="weighted", zero_division=0
+    )
+    each = metrics.precision_recall_fscore_support(labels, predictions, labels=[0, 1, 2])
+    for name, average, by_class in zip(("precision", "recall", "f1"), weighted, each, strict=False):
+        assert found[f"weighted_{name}", ""].value == pytest.approx(average)
+        for label, value in zip("abc", by_class, strict=True):
+            metric = found[f"class_{name}", label]
+            assert metric.value == pytest.approx(value)
+            assert metric.lower < metric.value < metric.upper
+    assert found["class_recall", "b"].n == (labels == 1).sum()
+    assert found["class_precision", "b"].n == (predictions == 1).sum()
+
+
 def test_a_regression_explains_so_much() -> None:
     labels = RNG.normal(50, 10, 300)
     predictions = labels + RNG.normal(0, 4, 300)

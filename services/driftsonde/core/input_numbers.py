@@ -139,17 +139,27 @@ def _distances(numbers: Numbers, alike: _Alike, current: Floats, practical: floa
     numbers.passed[some, place] = psi > bar
     _put(numbers, "js_divergence", some, n, many.jensen_shannon_divergences(before, after))
     if alike.numeric:
-        _ordered_distances(numbers, alike, some, before[:, :-1], after[:, :-1])
+        _ordered_distances(numbers, alike, some, before[:, :-1], after[:, :-1], alpha)
 
 
-def _ordered_distances(numbers: Numbers, alike: _Alike, some: Mask, before: Floats, after: Floats) -> None:
-    """Those of the rows that have a value; `before` and `after` are of the columns in `some`."""
+def _ordered_distances(
+    numbers: Numbers, alike: _Alike, some: Mask, before: Floats, after: Floats, alpha: float
+) -> None:
+    """Those of the rows that have a value; `before` and `after` are of the columns in `some`.
+
+    The interval of `ks` is what the statistic of the rows can be, of which only the bins are known; its threshold is the
+    critical value at `alpha`. No rule looks at it.
+    """
     known = (before.sum(axis=1) > 0) & (after.sum(axis=1) > 0)
     rows = some.copy()
     rows[some] = known
     n = after[known].sum(axis=1)
     differences = many.cumulative_differences(before[known], after[known])
-    _put(numbers, "ks", rows, n, many.kolmogorov_smirnovs(differences))
+    statistic = many.kolmogorov_smirnovs(differences)
+    place = _put(numbers, "ks", rows, n, statistic)
+    numbers.lower[rows, place] = statistic
+    numbers.upper[rows, place] = many.kolmogorov_smirnov_uppers(before[known], after[known])
+    numbers.threshold[rows, place] = many.kolmogorov_smirnov_criticals(before[known].sum(axis=1), n, alpha)
     finite = np.isfinite(alike.edges[rows]).all(axis=1)
     bounded = rows.copy()
     bounded[rows] = finite

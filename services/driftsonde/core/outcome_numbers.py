@@ -10,10 +10,11 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
 from driftsonde.core.statistics.business_value import business_value
-from driftsonde.core.statistics.class_intervals import average_intervals
+from driftsonde.core.statistics.class_intervals import average_intervals, class_intervals
 from driftsonde.core.statistics.performance import (
     average_precision,
     average_scores,
+    class_scores,
     expected_calibration_error,
     r_squared,
 )
@@ -24,10 +25,16 @@ from driftsonde.core.statistics.score_losses import (
 )
 from driftsonde.core.verdict import Metric
 
+_SCORES = ("precision", "recall", "f1")
+# A line a class and score and window: beyond, the averages have to do.
+CLASSES_TOLD = 20
+
 
 def outcome_numbers(plan: Plan, outcomes: Sketch) -> list[Metric]:
     """binary: `average_precision` and `calibration_error` (ECE in ten bins of equal width) of the scored rows; multiclass:
-    `weighted_f1`, the classes weighted by their labelled rows; regression: `r_squared`, without an interval. For a
+    `weighted_precision`, `weighted_recall`, `weighted_f1`, the classes weighted by their labelled rows, and of each of the
+    first `CLASSES_TOLD` classes (its name in the place of the column's) `class_precision`, `class_recall`, `class_f1`, n being
+    the rows that the score is about; regression: `r_squared`, without an interval. For a
     classification whose spec says what outcomes are worth also `value_per_row`. None without labels.
     """
     if int(outcomes.counts[LABELLED]) <= 0:
@@ -61,9 +68,28 @@ def _weighted(plan: Plan, outcomes: Sketch) -> Iterator[Metric]:
     if not plan.outcomes.classes:
         return
     confusion = confusion_of(plan.outcomes, outcomes)
-    bounds = average_intervals(confusion, "weighted", plan.spec.policy.performance.confidence).f1
-    value = average_scores(confusion, "weighted").f1
-    yield Metric("", "weighted_f1", int(confusion.sum()), value, bounds.lower, bounds.upper)
+    confidence, n = plan.spec.policy.performance.confidence, int(confusion.sum())
+    bounds, scores = (
+        average_intervals(confusion, "weighted", confidence),
+        average_scores(confusion, "weighted"),
+    )
+    for name in _SCORES:
+        interval = getattr(bounds, name)
+        yield Metric("", f"weighted_{name}", n, getattr(scores, name), interval.lower, interval.upper)
+    each, intervals = class_scores(confusion), class_intervals(confusion, confidence)
+    among = dict(
+        zip(
+            _SCORES,
+            (confusion.sum(axis=0), confusion.sum(axis=1), confusion.sum(axis=0) + confusion.sum(axis=1)),
+            strict=True,
+        )
+    )
+    for place, label in enumerate(plan.outcomes.classes[:CLASSES_TOLD]):
+        for name in _SCORES:
+            interval, value = getattr(intervals, name)[place], float(getattr(each, name)[place])
+            yield Metric(
+                label, f"class_{name}", int(among[name][place]), value, interval.lower, interval.upper
+            )
 
 
 def _worth(plan: Plan, outcomes: Sketch) -> Iterator[Metric]:

@@ -66,6 +66,27 @@ def kolmogorov_smirnovs(differences: Floats) -> Floats:
     return np.asarray(differences.max(axis=1))
 
 
+def kolmogorov_smirnov_uppers(reference: Floats, current: Floats) -> Floats:
+    """The most that the statistic of the rows themselves can be, as `distances.kolmogorov_smirnov_test` of each column.
+
+    >>> kolmogorov_smirnov_uppers(np.array([[10.0, 10, 0]]), np.array([[0.0, 10, 10]])).tolist()
+    [1.0]
+    """
+    f, g = (np.cumsum(side, axis=1) / side.sum(axis=1, keepdims=True) for side in (reference, current))
+    before_f, before_g = (np.concatenate([np.zeros((len(side), 1)), side[:, :-1]], axis=1) for side in (f, g))
+    furthest = np.maximum((f - before_g).max(axis=1), (g - before_f).max(axis=1))
+    return np.asarray(np.minimum(1.0, furthest))
+
+
+def kolmogorov_smirnov_criticals(n: Floats, m: Floats, alpha: float) -> Floats:
+    """`distances.kolmogorov_smirnov_critical` of each pair of sample sizes.
+
+    >>> kolmogorov_smirnov_criticals(np.array([1000.0]), np.array([1000.0]), 0.05).round(4).tolist()
+    [0.0607]
+    """
+    return np.asarray(np.sqrt(-math.log(alpha / 2) / 2 * (1 / n + 1 / m)))
+
+
 def wasserstein_distances(edges: Floats, differences: Floats) -> Floats:
     """`distances.wasserstein_distance` of each column; `edges`: float64[columns, bins + 1]. NaN or infinite where
     an edge is not finite.
