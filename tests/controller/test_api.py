@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
@@ -25,10 +25,13 @@ from driftsonde.controller.guard import Guard
 from driftsonde.core.baseline import Baseline, Lineage, NumericReference
 from driftsonde.core.control.access import Person, Role, Token, hash_token
 from driftsonde.core.control.decisions import Decision, Step
-from driftsonde.core.control.inputs import Input
+from driftsonde.core.control.inputs import Input, Outcome, Registered, SplitChange
 from driftsonde.core.control.machine import step
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.state import State, with_traffic
+from driftsonde.core.control.traffic import Share
 from driftsonde.core.events import Role as ColumnRole
+from driftsonde.core.events import Variant
 from driftsonde.core.signals import SignalKind
 from driftsonde.core.spec import HOUR_MS, Mode, ModelSpec, Task
 
@@ -396,6 +399,85 @@ def test_every_write_has_a_role_beyond_reading(api: httpx.Client) -> None:
         for method in methods.keys() - {"get"}:
             if path != "/v1/gates/{model}":  # a question, asked by POST
                 problem(api.request(method, path, headers=viewer, json={}), 403)
+
+
+def test_every_write_leaves_an_entry_with_the_name_of_who_asked(api: httpx.Client, desk: Desk) -> None:
+    """Each operation of the API that is no GET, once: the chain of the model's decisions, or of all models', grows by it."""
+    asked: set[tuple[str, str]] = set()
+
+    def write(method: str, template: str, body: dict[str, Any], model: str = "fraud", **names: str) -> Any:
+        before = desk.state.model(model).head.sequence
+        answer = ok(api.request(method, template.format(model="fraud", version="1", **names), json=body))
+        asked.add((method.lower(), template))
+        entries = [step for record in desk.state.model(model).records.values() for step in record.steps]
+        assert [it.actor for it in entries if it.sequence > before] == ["ann"], template
+        return answer
+
+    write("PUT", "/v1/automation", {"stopped": True}, "*")
+    write("PUT", "/v1/automation", {"stopped": False}, "*")
+    until = {"model": "fraud", "end": "2030-01-01T00:00:00Z"}
+    (announced,) = write("POST", "/v1/maintenance", until)["items"]
+    write("DELETE", "/v1/maintenance/{decision_id}", {}, decision_id=announced["id"])
+    for end in ("resolve", "false-alarm"):
+        desk.state, (opened,) = after(desk.state, [signal(SignalKind.ALERT, end)], RECOMMEND)
+        if end == "resolve":
+            write("POST", "/v1/incidents/{incident_id}/acknowledge", {}, incident_id=opened.incident)
+            write(
+                "POST", "/v1/incidents/{incident_id}/snooze", {"duration": "1h"}, incident_id=opened.incident
+            )
+        write("POST", f"/v1/incidents/{{incident_id}}/{end}", {}, incident_id=opened.incident)
+    for answer in ("reject", "approve"):
+        desk.state, (proposal,) = after(desk.state, [signal(SignalKind.RETRAIN, answer)], RECOMMEND)
+        write("POST", f"/v1/decisions/{{decision_id}}/{answer}", {}, decision_id=proposal.id)
+    write("PUT", "/v1/traffic/{model}", {"split": [{"version": "1", "variant": "champion", "weight": 1.0}]})
+    write("POST", "/v1/rollouts", {"model": "fraud", "version": "2"})
+    write("POST", "/v1/rollouts/{model}/{wish}", {}, wish="rollback")
+    registered = Registered("fraud", "2", Registration(NOW_MS))
+    desk.state, _ = after(desk.state, [registered], RECOMMEND)
+    version = "/v1/models/{model}/versions/{version}"
+    desk.state, _ = after(
+        desk.state, [SplitChange("fraud", (Share("9", Variant.CHAMPION, 1.0),), "bob")], RECOMMEND
+    )
+    desk.state, _ = after(desk.state, [Registered("fraud", "1", Registration(NOW_MS))], RECOMMEND)
+    write("POST", f"{version}/review", {"approve": True})
+    write("POST", f"{version}/promote", {})
+    writes = {
+        (method, path)
+        for path, methods in ok(api.get("/openapi.json"))["paths"].items()
+        for method in methods
+        if method != "get" and path != "/v1/gates/{model}"
+    }
+    assert writes - asked == set()
+
+
+def test_of_several_people_at_once_one_decides(api: httpx.Client, desk: Desk) -> None:
+    """Eight answers to one proposal at the same time, for and against: one is recorded, the others are told whose."""
+    for number in range(5):
+        event = signal(SignalKind.RETRAIN, f"race{number}", number)
+        desk.state, (proposal,) = after(desk.state, [event], RECOMMEND)
+        start = threading.Barrier(8)
+
+        def answer(which: int, path: str = f"/v1/decisions/{proposal.id}", start: Any = start) -> int:
+            token = TOKEN if which % 4 < 2 else TOKENS[Role.APPROVER]
+            start.wait(10)
+            said = "approve" if which % 2 else "reject"
+            headers = {"authorization": f"Bearer {token}"}
+            return api.post(f"{path}/{said}", headers=headers, json={}).status_code
+
+        with ThreadPoolExecutor(8) as people:
+            statuses = sorted(people.map(answer, range(8)))
+        record = desk.state.record(proposal.id)
+        assert record is not None
+        taken = [step.step for step in record.steps if step.step is not Step.PROPOSED]
+        assert len(taken) == 1
+        # Whoever said the same again is answered as the first; whoever said the opposite is refused.
+        assert set(statuses) <= {200, 409}
+        assert statuses.count(409) >= 4
+        started = [it for it in desk.state.pending() if it.decision.id == proposal.id and it.action]
+        assert len(started) == (taken == [Step.APPROVED])
+        desk.state, _ = after(
+            desk.state, [Outcome(it, "it broke", 1) for it in started], RECOMMEND
+        )  # so that the next may be proposed
 
 
 def test_who_asks_too_often_waits_and_others_do_not(api: httpx.Client, desk: Desk) -> None:
