@@ -1,4 +1,5 @@
--- The scorecard's numbers by model, as GET /v1/scorecard has them, and which versions have left.
+-- The scorecard by model, as GET /v1/scorecard has it, and which versions have left.
+
 -- One row for each split that was set.
 CREATE OR REPLACE VIEW splits AS
 SELECT
@@ -66,7 +67,7 @@ SELECT
 FROM deployments
 GROUP BY model, month;
 
--- As before (0008), but of an incident that opened again it is the newest opening that counts, as in the API.
+-- One row for each incident; of one that opened again the newest opening counts. A time is null where it has not come.
 CREATE OR REPLACE VIEW incident_times AS
 SELECT
     incident,
@@ -102,7 +103,8 @@ WHERE kind = 'retrain'
 GROUP BY id, model
 HAVING countIf(step IN ('decided', 'approved')) > 0 AND NOT (countIf(step = 'failed') > 0 AND countIf(step = 'started') = 0);
 
--- As before (0008), but a champion that gave its place back was no near miss, and the cost is told.
+-- One row for each model and month: what was done, and what retrainings cost. near_misses: versions taken back before they
+-- were champion.
 CREATE OR REPLACE VIEW scorecard_actions AS
 SELECT
     model,
