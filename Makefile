@@ -28,7 +28,7 @@ demo: $(INSTALLED_DEMO) ## a real incident on real data, on this machine, in a m
 	@$(BIN)/driftsonde demo $(ARGS)
 
 # Many tests wait for servers more than they compute. Tests that share a server stay in one process, in their order.
-SHARED := -n 2 --dist loadgroup --no-loadscope-reorder
+SHARED := -n 2 --no-loadscope-reorder
 
 .PHONY: test
 test: $(INSTALLED) ## all tests that can run on this machine, but for the long ones; ARGS='-n 0': in one process
