@@ -34,33 +34,36 @@ def measure(scale: Scale, recorder: Recorder) -> None:
     _memory(recorder)
     chunks = scale.pick(1, 3)
     base = Workload(messages=chunks * CHUNK_MESSAGES * _PARTITIONS, partitions=_PARTITIONS, rows=500)
-    for models in (1, 10, 100):
-        _sketcher(recorder, replace(base, models=models), "models", models)
+    _sketcher(recorder, base, "models", "partitions")
+    for models in (10, 100):
+        _sketcher(recorder, replace(base, models=models), "models")
     for partitions in (1, 4):
-        _sketcher(recorder, replace(base, partitions=partitions), "partitions", partitions)
+        _sketcher(recorder, replace(base, partitions=partitions), "partitions")
     for workers in (1, 2):
         _workers(recorder, base, workers)
 
 
-def _sketcher(recorder: Recorder, workload: Workload, curve: str, at: int) -> None:
-    """A whole run of one worker. The cost is of its processor, which is what has to stay flat."""
+def _sketcher(recorder: Recorder, workload: Workload, *curves: str) -> None:
+    """A whole run of one worker, a point of each of the curves. The cost is of its processor, which is what has to stay flat."""
     with stage(workload.partitions) as here:
         message_bytes = here.preload_workload(workload)
         read = fold_all(here, workload.messages, workers=1)
     rows = workload.total_rows
-    recorder.add(
-        f"sketcher: a row, {at} {curve}",
-        read.cpu_s / rows * 1e6,
-        "µs",
-        rows=rows,
-        columns=workload.columns,
-        message_bytes=message_bytes,
-        cpu_s=read.cpu_s,
-        peak_mb=read.peak_mb,
-        note=f"{rows / read.elapsed_s:,.0f} rows/s; {workload.partitions} partitions, {workload.models} models",
-        curve=curve,
-        at=at,
-    )
+    for curve in curves:
+        at = {"models": workload.models, "partitions": workload.partitions}[curve]
+        recorder.add(
+            f"sketcher: a row, {at} {curve}",
+            read.cpu_s / rows * 1e6,
+            "µs",
+            rows=rows,
+            columns=workload.columns,
+            message_bytes=message_bytes,
+            cpu_s=read.cpu_s,
+            peak_mb=read.peak_mb,
+            note=f"{rows / read.elapsed_s:,.0f} rows/s; {workload.partitions} partitions, {workload.models} models",
+            curve=curve,
+            at=at,
+        )
 
 
 def _workers(recorder: Recorder, workload: Workload, workers: int) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import groupby
 
 from bench.figures import Entry, Figure
 from bench.report import format_number
@@ -17,8 +16,11 @@ _STYLE = (
 
 def draw_growth(entries: Iterable[Entry]) -> str:
     """ "" where no curve was measured. x is the logarithm of what grows, y starts at 0."""
-    points = [entry for entry in entries if isinstance(entry, Figure) and entry.curve]
-    curves = [(curve, list(group)) for curve, group in groupby(points, key=lambda figure: figure.curve)]
+    points: dict[str, list[Figure]] = {}
+    for entry in entries:
+        if isinstance(entry, Figure) and entry.curve:
+            points.setdefault(entry.curve, []).append(entry)
+    curves = [*points.items()]
     if not curves:
         return ""
     width = len(curves) * (_WIDTH + _GAP) + _MARGIN

@@ -21,7 +21,8 @@ from driftsonde.adapters.avro import Codec
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.core.events import NumericColumn, PredictionBatch
 
-ENVIRONMENTS = Path(".venv-peers")
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+ENVIRONMENTS = _CACHE / "driftsonde" / "peers"
 _ROOT = Path(__file__).parents[2]
 _WINDOW = 1_000
 _REFERENCE_ROWS = 5_000

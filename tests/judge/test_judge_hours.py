@@ -238,7 +238,7 @@ def test_every_period_is_its_windows_added_up(
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=3, max_size=12), st.data())
 def test_every_period_is_its_windows_added_up_in_many_stories(
     store: Lost, story: list[Write | str], data: st.DataObject
