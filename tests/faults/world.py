@@ -182,7 +182,7 @@ class World:
         while (now := found()) != wanted:
             if time.monotonic() > deadline_s:
                 assert self.ended() == []
-                assert now == wanted
+                assert now == wanted, _difference(now, wanted)
             time.sleep(0.25)
 
     def _progress(self) -> dict[str, int]:
@@ -250,6 +250,14 @@ class World:
         ensure_topics(
             self.settings.kafka, topics, partitions=PARTITIONS, replication=min(3, len(self.kafka.ports))
         )
+
+
+def _difference(now: object, wanted: object) -> str:
+    """Where two mappings differ, as far as it fits on a screen."""
+    if not isinstance(now, dict) or not isinstance(wanted, dict):
+        return f"{now} and not {wanted}"
+    keys = [key for key in now.keys() | wanted.keys() if now.get(key) != wanted.get(key)]
+    return "; ".join(f"{key}: {now.get(key)} and not {wanted.get(key)}" for key in keys)[:2_000]
 
 
 def undisturbed_digests(world: World, load: Load) -> dict[str, str]:
