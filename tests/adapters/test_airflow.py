@@ -33,11 +33,12 @@ TRIGGER_FIELDS = {
 
 @dataclass(slots=True)
 class Server:
-    """states: what the run is in at each look. expire: after so many looks the token is refused once."""
+    """states: what the run is in at each look. expire_after: after so many looks the token is refused once, as `expired`."""
 
     version: int
     states: list[str]
     expire_after: int = 0
+    expired: int = 401
     runs: dict[str, dict[str, object]] = field(default_factory=dict)
     logins: int = 0
     looks: int = 0
@@ -55,7 +56,7 @@ class Server:
             self.looks += 1
             if self.looks == self.expire_after:
                 self.logins += 1  # the token of before is not the one expected now
-                return Answer(401, {"detail": "expired"})
+                return Answer(self.expired, {"detail": "expired"})
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             return Answer(200, {"dag_run_id": run, "dag_id": "train-fraud", "state": state})
         return Answer(404, {"detail": f"{call.path} was not found"})
@@ -117,8 +118,11 @@ def test_a_run_that_fails_is_a_problem(servers: list[FakeApi]) -> None:
     assert hold(airflow(Server(2, ["running", "failed"]), servers).train(ORDER, "")) == f"run {RUN} failed"
 
 
-def test_a_token_that_expires_while_the_run_is_followed_is_renewed(servers: list[FakeApi]) -> None:
-    server = Server(2, ["running", "running", "success"], expire_after=2)
+@pytest.mark.parametrize("expired", [401, 403])  # 403: the server has started again, with another secret
+def test_a_token_that_expires_while_the_run_is_followed_is_renewed(
+    servers: list[FakeApi], expired: int
+) -> None:
+    server = Server(2, ["running", "running", "success"], expire_after=2, expired=expired)
     assert hold(airflow(server, servers).train(ORDER, "")) == ""
     assert server.logins == 3
 
@@ -134,3 +138,15 @@ def test_a_dag_that_is_not_there_is_a_problem(servers: list[FakeApi]) -> None:
     other = TrainingOrder(ORDER.id, "credit", "1", "", "", (), "", "")
     problem = hold(airflow(Server(1, ["queued"]), servers).train(other, ""))
     assert problem.startswith("Airflow does not run the DAG, status 404")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_none_is_said_at_once(servers: list[FakeApi], status: int) -> None:
+    servers.append(FakeApi(lambda _: Answer(status, {"detail": "Invalid JWT token"})))
+    trainer = Airflow(servers[-1].url, "train", 2, "made-elsewhere", poll_ms=1)
+    assert hold(trainer.train(ORDER, "")) == (
+        f'Airflow does not run the DAG, status {status}: {{"detail": "Invalid JWT token"}}'
+    )
+    assert hold(trainer.train(ORDER, RUN)).startswith(
+        f"Airflow does not tell of run {RUN} any more, status {status}"
+    )

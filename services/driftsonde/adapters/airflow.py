@@ -10,7 +10,10 @@ from driftsonde.adapters.outbound import Request
 from driftsonde.adapters.talk import Asking, Pause, Started, Talk, ask
 from driftsonde.adapters.training import TrainingOrder, poll_delays_ms
 
-EXISTS, UNAUTHORIZED = 409, 401
+EXISTS = 409
+# Airflow 3 answers 401 to an expired token, and 403 to one of a secret that it no longer has: by default each start of
+# its API server makes a new one.
+_UNAUTHORIZED = frozenset({401, 403})
 _REFUSED = frozenset({400, 404, 422})
 _LOGIN_REFUSED = frozenset({400, 401, 403, 404, 422})
 # An access token lasts for hours; one that is asked for again and again without use is a wrong one.
@@ -40,11 +43,9 @@ class Airflow:
         if not run:
             run = f"driftsonde__{order.id}"
             body = json.dumps(self._run_body(run, order)).encode()
-            create = Request(
-                place, body, headers=headers, accept=_REFUSED | {EXISTS, UNAUTHORIZED}, read=True
-            )
-            reply = yield from ask(create)
-            if reply.status in _REFUSED or reply.status == UNAUTHORIZED:
+            accept = _REFUSED | _UNAUTHORIZED | {EXISTS}
+            reply = yield from ask(Request(place, body, headers=headers, accept=accept, read=True))
+            if reply.status in _REFUSED | _UNAUTHORIZED:
                 return f"Airflow does not run the DAG, {reply.excerpt()}"
             yield Started(run)
         return (yield from self._follow(f"{place}/{quote(run, safe='')}", run, headers))
@@ -52,11 +53,9 @@ class Airflow:
     def _follow(self, address: str, run: str, headers: dict[str, str]) -> Talk:
         logins = 0
         for delay_ms in poll_delays_ms(self.poll_ms):
-            look = Request(
-                address, method="GET", headers=headers, accept=_REFUSED | {UNAUTHORIZED}, read=True
-            )
-            reply = yield from ask(look)
-            if reply.status == UNAUTHORIZED and logins < _MAX_LOGINS:
+            accept = _REFUSED | _UNAUTHORIZED
+            reply = yield from ask(Request(address, method="GET", headers=headers, accept=accept, read=True))
+            if reply.status in _UNAUTHORIZED and logins < _MAX_LOGINS:
                 again = yield from self._login()
                 if isinstance(again, str):
                     return again
