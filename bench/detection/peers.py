@@ -17,9 +17,9 @@ import numpy as np
 from bench.detection.columns import LEARNING_ROWS, ColumnStream
 from bench.detection.ours import Episodes
 from bench.detection.streams import BASELINE_ROWS, Flags
+from bench.peers.compare import ENVIRONMENTS
 from bench.peers.environments import PEERS, NotInstalled, python_of
 
-HOME = Path.home() / ".cache" / "driftsonde" / "peers"
 # They take some milliseconds a window and column: few seeds, and they fire often enough to be told from those.
 SEEDS = 3
 _RUN_S = 1_800
@@ -40,7 +40,7 @@ def installed() -> dict[str, str]:
     for peer in PEERS:
         if peer.name in ("evidently", "nannyml"):
             try:
-                found[peer.name] = str(python_of(peer, HOME))
+                found[peer.name] = str(python_of(peer, ENVIRONMENTS))
             except NotInstalled as error:
                 found[peer.name] = f"not installed: {error}"
     return found

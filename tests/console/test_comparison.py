@@ -1,9 +1,13 @@
 """The console's comparison of versions is the judge's: the same intervals, and the same end."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 
-from driftsonde.console.comparison import MOST_ROWS, ArmsWindow, sequence_of, shown
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.console.comparison import MOST_ROWS, ArmsWindow, read_pairs, sequence_of, shown
 from driftsonde.core.events import Variant
 from driftsonde.core.judging import ModelState, compare_canary
 from driftsonde.core.plan import Plan, plan_for
@@ -81,3 +85,27 @@ def test_a_long_comparison_is_drawn_by_the_last_of_each_cell() -> None:
     view = shown(sequence, RULE)
     assert f"n {int(sequence.n[-1]):,}" in str(view.chart.plot)
     assert view.labelled == sequence.n[-1]
+
+
+class PairedStore(Store):
+    """Answers with the rows of the metric that it is asked for."""
+
+    def __init__(self, rows: list[tuple[object, ...]]) -> None:
+        self.rows = rows
+
+    def query_rows(self, sql: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        assert params is not None
+        return self.rows if params["metric"] == "paired_accuracy_difference" else []
+
+
+def test_pairs_are_shown_as_the_judge_saw_them() -> None:
+    rows = [
+        (hour * HOUR_MS, (hour + 1) * HOUR_MS, 40 * (hour + 1), -0.1, -0.2, 0.1 - hour / 10, -0.02)
+        for hour in range(3)
+    ]
+    pairs = read_pairs(PairedStore([*rows]), "m", "2", RULE)
+    assert pairs is not None
+    assert pairs.n.tolist() == [40, 80, 120]
+    assert pairs.breached.tolist() == [False, False, True]
+    assert "asks for a rollback" in shown(pairs, RULE).sentence
+    assert read_pairs(PairedStore([]), "m", "2", RULE) is None

@@ -66,6 +66,9 @@ def test_the_ranking_of_features_is_compared_with_the_baselines() -> None:
     assert turned["", "attribution_ndcg"].value == pytest.approx(ranking_ndcg([8, 4, 1], [1, 4, 8]), abs=0.03)
     assert turned["attribution.2", "importance_ratio"].value == pytest.approx(8, rel=0.15)
     assert turned["attribution.2", "importance_ratio"].n == 500
+    assert same["", "attribution_shift"].value == pytest.approx(0, abs=0.05)
+    assert turned["", "attribution_shift"].value == pytest.approx(7 / 13, abs=0.05)
+    assert turned["", "attribution_ndcg"].threshold == 0.9
 
 
 def test_attributions_of_nothing_have_no_ranking() -> None:

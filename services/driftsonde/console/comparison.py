@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftsonde.adapters.clickhouse import Store
+from driftsonde.core.contest import PAIRED_DIFFERENCE
 from driftsonde.core.spec import CanaryRule
 from driftsonde.core.statistics.anytime import mean_difference_sequence
 from driftsonde.report.axis import TimeAxis, axis_over
@@ -47,6 +48,17 @@ class ArmsWindow:
     correct: int
 
 
+# The judge's own interval after each window, of the rows that both answered.
+_PAIRED = """
+SELECT toUnixTimestamp64Milli(window_start) AS start_ms, toUnixTimestamp64Milli(window_end) AS end_ms, n, value, lower, upper,
+       threshold
+FROM metrics_as_judged FINAL
+WHERE model = {model:String} AND version = {version:String} AND variant = 'shadow' AND segment = '' AND column = ''
+      AND metric = {metric:String}
+ORDER BY window_start
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """The sequence as a page shows it. `labelled`: rows of the new version so far; `rows`: one a window, newest first, at most `MOST_ROWS`."""
@@ -62,6 +74,21 @@ def read_arms(store: Store, model: str, version: str) -> list[ArmsWindow]:
     """In the order of event time, as far back as results are kept. Raises what `Store` raises."""
     rows = store.query_rows(_OUTCOMES, {"model": model, "version": version})
     return [ArmsWindow(*(int(value) for value in row)) for row in rows]
+
+
+def read_pairs(store: Store, model: str, version: str, rule: CanaryRule) -> Series | None:
+    """New version minus champion where it shadowed, as the judge saw it (see `core.contest`); None without pairs. Raises what
+    `Store` raises."""
+    asked: dict[str, object] = {"model": model, "version": version, "metric": PAIRED_DIFFERENCE}
+    rows = store.query_rows(_PAIRED, asked)
+    if not rows:
+        return None
+    starts, ends, n, *numbers = zip(*rows, strict=True)
+    value, lower, upper, threshold = (np.array(column, dtype=np.float64) for column in numbers)
+    counts = np.array(n, dtype=np.int64)
+    breached = (counts >= rule.min_labels) & (upper < threshold)
+    times = (np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64))
+    return Series(*times, counts, value, lower, upper, threshold, breached)
 
 
 def sequence_of(windows: Sequence[ArmsWindow], rule: CanaryRule) -> Series:

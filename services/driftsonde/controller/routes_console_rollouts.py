@@ -1,5 +1,6 @@
 """The console's pages about rollouts: all of them, and one model's with its evidence and its buttons."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
-from driftsonde.console.comparison import Shown, read_arms, sequence_of, shown
+from driftsonde.console.comparison import Shown, read_arms, read_pairs, sequence_of, shown
 from driftsonde.console.rollouts import RolloutView, rollout_lines, rollout_view
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.console_pages import Button, Form, Pages, form_of
@@ -110,13 +111,20 @@ def _evidence(backend: Backend, spec: ModelSpec, version: str) -> tuple[Shown | 
     if spec.task is Task.REGRESSION:
         return (
             None,
-            "Versions of a regression are not compared: stages end by their time and by their incidents.",
+            "Versions of a regression are compared while they shadow: by the error on the same rows, told in the incident "
+            "or the decision. Stages end by that, by their time and by their incidents.",
         )
     try:
         windows = read_arms(backend.store, spec.name, version)
+        pairs = read_pairs(backend.store, spec.name, version, spec.policy.canary)
     except (StoreUnavailable, StoreRejected):
         return None, "The store can't be read now, so the evidence is not shown. The buttons work."
     if not windows:
         return None, "No window has labelled rows of both versions yet."
     rule = spec.policy.canary
-    return shown(sequence_of(windows, rule), rule), ""
+    if pairs is None:
+        return shown(sequence_of(windows, rule), rule), ""
+    # With pairs, the interval of all rows has the other half of alpha; it goes on where the shadow has become a canary.
+    every = sequence_of(windows, replace(rule, alpha=rule.alpha / 2))
+    newest = pairs if pairs.starts_ms[-1] >= every.starts_ms[-1] else every
+    return shown(newest, rule), ""

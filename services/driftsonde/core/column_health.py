@@ -7,15 +7,18 @@ import numpy as np
 
 from driftsonde.core.baseline import NumericReference
 from driftsonde.core.events import Role
-from driftsonde.core.statistics.attribution import ranking_ndcg, root_mean_square
+from driftsonde.core.statistics.attribution import importance_shift, ranking_ndcg, root_mean_square
 from driftsonde.core.statistics.quality import is_constant, is_constant_category
 from driftsonde.core.verdict import ColumnCounts, Metric
+
+NDCG_BAR = 0.9
 
 
 def judge_columns(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
     """`constant_columns`: how many columns have one value in the whole window that had more in the baseline (the store's
-    `windows` has each one's extremes and counts). With logged attributions also `attribution_ndcg`, and for each of
-    their columns `importance_ratio`."""
+    `windows` has each one's extremes and counts). With logged attributions also `attribution_ndcg` beside the bar that
+    SageMaker Clarify has for it, `attribution_shift`, the share of all importance that has gone from some features to others
+    (0 to 1), and for each of their columns `importance_ratio`. No rule looks at them; their distributions drift as others."""
     if not columns or not rows:
         return []
     frozen = sum(_has_become_constant(column) for column in columns)
@@ -52,5 +55,7 @@ def _attributions(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
         after.append(now)
         metrics.append(Metric(reference.name, "importance_ratio", known, now / was if was else math.nan))
     if any(before) and any(after):
-        metrics.append(Metric("", "attribution_ndcg", rows, ranking_ndcg(before, after)))
+        metrics.append(Metric("", "attribution_ndcg", rows, ranking_ndcg(before, after), threshold=NDCG_BAR))
+        moved = importance_shift(before, after).share_moved
+        metrics.append(Metric("", "attribution_shift", rows, moved))
     return metrics

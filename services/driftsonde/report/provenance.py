@@ -29,6 +29,20 @@ _MEANINGS = {
     "calibration_error": "the mean gap of score and outcome in ten bins of equal width, weighted by rows; the interval is "
     "simultaneous over the bins, so a calibrated model on few rows has one from 0.",
     "weighted_f1": "F1 averaged over the classes, weighted by their labelled rows.",
+    "weighted_precision": "precision, averaged in the same way.",
+    "weighted_recall": "recall, averaged in the same way: the accuracy on rows of known classes.",
+    "class_precision": "of each of the first 20 classes; so are class_recall and class_f1.",
+    "paired_difference": "new version minus champion in accuracy on rows that both answered (a regression: champion minus new "
+    "version in absolute error), in this window.",
+    "paired_disagreement": "rows that only one of both had right, as a share of those.",
+    "accuracy_difference": "new version minus champion in accuracy over all windows so far, by a confidence sequence.",
+    "paired_accuracy_difference": "the same by the rows that both answered alone.",
+    "paired_error_difference": "the champion's mean absolute error minus the new version's on the same rows, over all windows so far.",
+    "mahalanobis_shift": "how far the means of several columns have moved together, in the baseline's standard deviations.",
+    "reconstruction_error": "what the baseline's leading principal axes leave of a row, root mean square, in standard deviations: "
+    "it rises where relations between columns break.",
+    "mahalanobis_share": "a column's share of the square of the shift; reconstruction_share of that of the error.",
+    "attribution_shift": "the share of all importance that has gone from some features to others.",
     "r_squared": "the share of the labels' variance that the predictions explain.",
     "value_per_row": "what an outcome is worth by the spec's matrix, averaged over the labelled rows.",
     "estimated_accuracy": "what the window's scores let expect, without labels: the baseline's accuracy in each bin of the "
@@ -59,6 +73,8 @@ ALARMS = (
     "interval is above it too.",
     "Performance breaches when the whole interval is on the bad side of the baseline's value plus or minus the drop that "
     "the policy allows, in a window with enough labels.",
+    "Several columns together breach, where the policy names them, when the Mahalanobis shift or the reconstruction error is above "
+    "its practical bar and above chance; groups, where the policy says so, when a whole fairness interval is beyond its bar.",
     "Breaches in consecutive windows open an episode: first an alert, after more windows a retrain signal. Clean windows "
     "in a row resolve it. Windows that begin before the baseline ends are in-sample and never breach.",
     "A canary is rolled back when its accuracy is below the champion's by more than the margin, by a confidence sequence "
