@@ -2,9 +2,11 @@
 
 import gc
 import os
+import signal
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from bench.figures import Recorder, Scale, Target
@@ -12,8 +14,8 @@ from bench.folding import messages_of, plan_of, sketches_of
 from bench.judge import SEGMENTS, SOURCE, chunk_sketch, new_pipeline, sketch_of
 from bench.machine import own_peak_mb
 from bench.sketcher import CHUNK_MESSAGES, fold_all, measured
-from bench.stage import stage
-from bench.workload import START_MS, VERSIONS, WINDOW_MS, Workload
+from bench.stage import Meter, stage
+from bench.workload import START_MS, VERSIONS, WINDOW_MS, Workload, payloads
 from driftsonde.core.chunks import Progress
 from driftsonde.core.judging import ModelState
 from driftsonde.core.plan import Plan
@@ -24,6 +26,7 @@ _PARTITIONS = 12
 _KEPT_WINDOWS = 10_000  # what the judge keeps in memory unless told otherwise
 _TIMED_WINDOWS = 30
 _MEASURED_WINDOWS = 200
+_FOLDED_S = 150.0
 
 # Windows of a minute.
 _HISTORIES = (("1 hour", 60), ("1 day", 1_440), ("7 days", 10_080), ("30 days", 43_200))
@@ -67,10 +70,17 @@ def _sketcher(recorder: Recorder, workload: Workload, *curves: str) -> None:
 
 
 def _workers(recorder: Recorder, workload: Workload, workers: int) -> None:
-    """Broker and store are on the same cores, so on two of them two workers have less than two."""
+    """Broker and store are on the same cores, so on two of them two workers have less than two. The first would be done before
+    the second has started: they are held until all is there."""
+    messages = list(payloads(workload))
     with stage(workload.partitions, share_cores=True) as here:
-        message_bytes = here.preload_workload(workload)
-        read = fold_all(here, workload.messages, workers)
+        here.register(workload)
+        pids = [here.start("sketcher").process.pid for _ in range(workers)]
+        with _held(pids):
+            count, total_bytes = here.preload(messages)
+            meter = Meter(tuple(pids))
+        here.wait_until(lambda: here.positions("sketcher") >= count, "the sketcher's positions", _FOLDED_S)
+        read = meter.read()
     rows = workload.total_rows
     recorder.add(
         f"sketcher: {workers} worker{'s' if workers > 1 else ''}",
@@ -78,12 +88,25 @@ def _workers(recorder: Recorder, workload: Workload, workers: int) -> None:
         "rows/s",
         rows=rows,
         columns=workload.columns,
-        message_bytes=message_bytes,
+        message_bytes=total_bytes // count,
         cores=len(os.sched_getaffinity(0)),
         **measured(read, rows),
         curve="workers",
         at=workers,
     )
+
+
+@contextmanager
+def _held(pids: Iterable[int]) -> Iterator[None]:
+    """Processes stand still; much shorter than a broker takes to miss them."""
+    kept = list(pids)
+    for pid in kept:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in kept:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _history(recorder: Recorder) -> None:

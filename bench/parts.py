@@ -41,5 +41,5 @@ PARTS = (
     Part("end to end", end_to_end.measure, 480),
     Part("growth", growth.measure, 600),
     Part("queries", queries.measure, 600),
-    Part("peers", compare.measure, 3_600),  # its environments have to be made once,
+    Part("peers", compare.measure, 1_200),  # its environments are made once
 )
