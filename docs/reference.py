@@ -57,7 +57,23 @@ def _page(title: str, what: str, parts: Iterator[str] | list[str]) -> str:
     return f"# {title}: {what}\n\nWritten by `python docs/reference.py` out of the code.\n\n{body}\n"
 
 
+_MANNERS = """
+With `--json` a command prints one JSON document on standard output (`tail` one a line), and everything else on standard error.
+Long work shows a progress bar where standard error is a terminal. `driftsonde completion bash` (or `zsh`, `fish`) prints what
+completes commands and options with the Tab key; its help says where that goes.
+
+| exit status | means |
+|---|---|
+| 0 | done; for `status` and `doctor`: all is well |
+| 1 | the world failed: a server is away or refuses, a check found something; the line on standard error says what to do |
+| 2 | wrong use, or a file or setting that can't be used |
+| 3 | `status`: something is open |
+| 130, 143 | ended by Ctrl-C or SIGTERM |
+"""
+
+
 def _commands() -> Iterator[str]:
+    yield _MANNERS
     context = click.Context(cli, info_name="driftsonde")
     for name in sorted(COMMANDS):
         command = cli.get_command(context, name)

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Entry] = {
     "audit": Entry("audit:audit", "Check that nobody changed the log of decisions."),
     "automation": Entry("automation:automation", "Stop or start what the controller does by itself."),
     "backtest": Entry("backtest:backtest", "Try another policy on windows that were judged."),
+    "completion": Entry("completion:completion", "Complete commands in bash, zsh or fish."),
     "demo": Entry("demo:demo", "Show a real incident, found and handled."),
     "digest": Entry("digest:digest", "Print a hash of the results, for comparing two runs."),
     "doctor": Entry("doctor:doctor", "Check what the services need, and say how to mend it."),
@@ -70,13 +71,18 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Exit status: 0 done, 1 the world failed, 2 wrong use or bad input; an error is one line on standard error."""
+    """Exit status: 0 done, 1 the world failed, 2 wrong use or bad input, 3 something is open (`status`), 130 interrupted; an
+    error is one line on standard error."""
     try:
         # A number where a command ended with `ctx.exit`, as --help does.
         status = cli.main(arguments, prog_name="driftsonde", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(WRONG_USE)
+    except click.UsageError as error:
+        asked = f" `{error.ctx.command_path} --help` says how." if error.ctx else ""
+        print(f"driftsonde: {error.format_message()}{asked}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         print(f"driftsonde: {error.format_message()}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from driftsonde.adapters.clickhouse import Store
@@ -80,6 +81,15 @@ def test_signals_and_decisions_in_the_order_of_time(results: Results) -> None:
     by_people = [actor != "controller" for actor in results.decisions("fraud").actor]
     assert by_people == [True, True, False, False, True, False]
     assert results.signals("demand").empty
+
+
+def test_incidents_with_their_times(results: Results) -> None:
+    (incident,) = results.incidents("fraud").to_dict("records")
+    assert (incident["id"], incident["version"], incident["rule"]) == ("i1", "1", "drift")
+    assert (incident["since"], incident["opened"]) == (START + 35 * HOUR, START + 37 * HOUR)
+    assert pd.isna(incident["resolved"])
+    assert incident["what"] == "alert of fraud"
+    assert results.incidents("demand").empty
 
 
 def test_a_plot_shows_the_versions_side_by_side(results: Results, tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """The command line: how it answers wrong use, and that a start stays quick."""
 
+import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import click
 import pytest
 
 from driftsonde.adapters.settings import variables
-from driftsonde.cli import COMMANDS, main
+from driftsonde.cli import COMMANDS, cli, main
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -118,6 +122,63 @@ def test_a_world_that_is_not_there_is_status_1(
     status, _, err = run(capsys, *arguments)
     assert status == 1
     assert err.startswith(("driftsonde: ClickHouse: ", "driftsonde: Kafka: "))
+
+
+@pytest.mark.io  # bash is asked for its version
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_for_this_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "completion", shell)
+    assert status == 0
+    assert "driftsonde" in out
+    assert "_DRIFTSONDE_COMPLETE" in out
+
+
+@pytest.mark.io
+def test_bash_completes_commands_and_options() -> None:
+    """What bash does at a Tab, with the script that `completion bash` prints."""
+    script = """
+        driftsonde() { "$PYTHON" -c 'from driftsonde.cli import main; main()' "$@"; }
+        export -f driftsonde
+        mkdir bin; printf '#!/bin/bash\\ndriftsonde "$@"\\n' > bin/driftsonde; chmod +x bin/driftsonde; PATH="$PWD/bin:$PATH"
+        eval "$(driftsonde completion bash)"
+        for words in "driftsonde sta" "driftsonde status --j"; do
+            COMP_WORDS=($words) COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
+            _driftsonde_completion driftsonde
+            echo "${COMPREPLY[*]}"
+        done
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=folder,
+            env={**os.environ, "PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.splitlines() == ["standalone status", "--json"]
+
+
+def test_every_command_that_prints_results_has_them_as_json() -> None:
+    """All but those that go on until they are ended, and the script for a shell."""
+    context = click.Context(cli)
+    without = []
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        leaves = command.commands.values() if isinstance(command, click.Group) else [command]
+        without += [
+            leaf.name for leaf in leaves if not any("--json" in option.opts for option in leaf.params)
+        ]
+    assert without == ["completion", "standalone"]
+
+
+def test_settings_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "settings", "--json")
+    assert status == 0
+    known = {entry["name"]: entry["default"] for entry in json.loads(out)}
+    assert known["DRIFTSONDE_CLICKHOUSE_PORT"] == "8123"
+    assert known["DRIFTSONDE_CLICKHOUSE_PASSWORD"] is None
 
 
 @pytest.mark.io

@@ -1,5 +1,6 @@
 """The commands that ask the controller's API, against the API over a state machine without a broker."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future
 from types import MappingProxyType
@@ -108,6 +109,13 @@ def test_the_switch(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "automation", "stop", "--reason", "odd") == (0, "all models: stopped by ann: odd\n")
     assert run(capsys, "automation", "stop", "--model", "fraud")[1].endswith("fraud: stopped by ann\n")
     assert run(capsys, "automation", "start") == (0, "fraud: stopped by ann\n")
+
+
+def test_a_program_reads_json(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out = run(capsys, "automation", "stop", "--reason", "odd", "--json")
+    assert (status, json.loads(out)["stopped"]) == (0, {"*": "ann: odd"})
+    status, out = run(capsys, "rollout", "start", "fraud", "2", "--json")
+    assert (status, json.loads(out)["version"]) == (0, "2")
 
 
 def test_a_decision_is_explained(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

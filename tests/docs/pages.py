@@ -2,10 +2,12 @@
 
 A `toml` block whose first line is a comment with a file's name is that file. A `python` block runs in the page's one
 namespace. Of a `console` block, the lines that begin with `$ driftsonde` run, and the lines under one must be in what it
-prints, in their order (… stands for anything). `<!-- not run: why -->` before a block leaves it out.
+prints, in their order (… stands for anything). `<!-- not run: why -->` before a block leaves it out, `<!-- run where MODULE is installed -->` where it
+is not.
 """
 
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
@@ -14,7 +16,9 @@ from pathlib import Path
 
 from driftsonde.cli import main
 
-_BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"(?:<!-- (not run|run where) ?:? ?([^\n]+) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 # Those that go on for ever, which the tests' own servers stand for.
 _NOT_RUN = ("standalone", "demo")
 
@@ -32,9 +36,15 @@ class Block:
 def blocks_of(path: Path) -> list[Block]:
     text = path.read_text(encoding="utf-8")
     return [
-        Block(match[2], match[3], text[: match.start(3)].count("\n") + 1, match[1] is None)
+        Block(match[3], match[4], text[: match.start(4)].count("\n") + 1, _runs(match[1], match[2]))
         for match in _BLOCK.finditer(text)
     ]
+
+
+def _runs(condition: str | None, what: str) -> bool:
+    if condition == "run where":
+        return importlib.util.find_spec(what.removesuffix(" is installed")) is not None
+    return condition is None
 
 
 @dataclass(slots=True)

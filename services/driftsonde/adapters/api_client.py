@@ -47,7 +47,9 @@ class Api:
             )
             said = answer.json()
         except httpx.HTTPError as error:
-            raise ApiUnavailable(f"{self.url}: {error}") from error
+            raise ApiUnavailable(
+                f"{self.url}: {error}; is {URL_VARIABLE} right, does the controller run?"
+            ) from error
         except ValueError as error:
             raise ApiUnavailable(f"{self.url}: answered {answer.status_code}, and no JSON") from error
         if answer.is_success:

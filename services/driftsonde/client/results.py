@@ -86,6 +86,20 @@ FROM signals FINAL
 WHERE model = {model:String}
 ORDER BY window_end, id
 """
+_INCIDENTS = """
+SELECT incident AS id, version, rule, what, since, opened, acknowledged, resolved, false_alarm
+FROM incident_times
+LEFT ANY JOIN
+(
+    SELECT incident, argMax(JSONExtractString(detail, 'signal', 'rule'), timestamp) AS rule,
+           argMax(JSONExtractString(detail, 'signal', 'summary'), timestamp) AS what
+    FROM decisions
+    WHERE model = {model:String} AND JSONExtractString(detail, 'change') = 'opened'
+    GROUP BY incident
+) AS said USING (incident)
+WHERE model = {model:String}
+ORDER BY opened, id
+"""
 _DECISIONS = """
 SELECT timestamp, toString(kind) AS kind, toString(step) AS step, toString(version) AS version, actor,
        JSONExtractString(detail, 'reason') AS reason, incident, signal, id
@@ -194,6 +208,11 @@ class Results:
     def signals(self, model: str) -> "pd.DataFrame":
         """What the judge said; `evidence` is JSON."""
         return self._store.query_arrow(_SIGNALS, {"model": model}).to_pandas()
+
+    def incidents(self, model: str) -> "pd.DataFrame":
+        """What people deal with, one row each: since when in event time, and when it was opened, acknowledged and
+        resolved (NaT: not yet)."""
+        return self._store.query_arrow(_INCIDENTS, {"model": model}).to_pandas()
 
     def decisions(self, model: str) -> "pd.DataFrame":
         """What was decided and done, one row a step."""

@@ -1,6 +1,8 @@
 """`driftsonde audit`"""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import click
 
@@ -10,10 +12,21 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.settings import Settings
 from driftsonde.commands.errors import Failed, settings_of_environment, world_failures
+from driftsonde.commands.output import json_option, say
 from driftsonde.controller.journal import read_whole
 from driftsonde.core.control.chain import Finding, verify
 
 TOPIC, ARCHIVE = "topic", "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What is found of one model's decisions, by source."""
+
+    model: str
+    sources: Mapping[str, Finding]
+    problems: tuple[str, ...]
+    archive_is_behind: bool
 
 
 @click.group()
@@ -30,7 +43,8 @@ def audit() -> None:
     show_default=True,
     help="The topic `decisions`, its archive in ClickHouse, or both, and whether they agree.",
 )
-def verify_command(model: str, source: str) -> None:
+@json_option
+def verify_command(model: str, source: str, as_json: bool) -> None:
     """Follow the chain of decisions, link by link, and say where it first breaks.
 
     Reads DRIFTSONDE_KAFKA_* and DRIFTSONDE_CLICKHOUSE_*. Exit status 1 if a chain breaks, or if one source has another
@@ -44,15 +58,16 @@ def verify_command(model: str, source: str) -> None:
             found[TOPIC] = _of_topic(settings)
         if source != TOPIC:
             found[ARCHIVE] = _by_model(verify(links_of_archive(Store(settings.clickhouse))))
-    broken = False
-    for name in sorted({name for findings in found.values() for name in findings}):
-        if model in ("", name):
-            broken |= _report(
-                name, {where: it[name] for where, it in found.items() if name in it}, len(found)
-            )
-    if broken:
+    names = sorted(name for name in {it for of in found.values() for it in of} if model in ("", name))
+    chains = [
+        _chain(name, {where: it[name] for where, it in found.items() if name in it}, len(found))
+        for name in names
+    ]
+    lines = [line for chain in chains for line in _lines(chain)]
+    say([dataclasses.asdict(chain) for chain in chains], lines, as_json)
+    if any(chain.problems for chain in chains):
         raise Failed("the audit log is broken")
-    if model and not any(model in findings for findings in found.values()):
+    if model and not chains:
         raise Failed(f"no decision of model {model!r}")
 
 
@@ -69,27 +84,33 @@ def _by_model(findings: list[Finding]) -> Mapping[str, Finding]:
     return {finding.model: finding for finding in findings}
 
 
-def _report(model: str, found: Mapping[str, Finding], sources: int) -> bool:
-    """Print what is found of one model; whether something is wrong."""
-    problems = []
-    for where, finding in found.items():
-        click.echo(
-            f"{model}: {where}: {finding.head.sequence} links, head {finding.head.hash[:16] or '-'}"
-            + (f", {finding.unchained} decisions before the chain" if finding.unchained else "")
-        )
-        if finding.problem:
-            problems.append(f"{where}: {finding.problem}")
-    if sources == 2 and not problems:
-        problems += _disagreement(found.get(TOPIC), found.get(ARCHIVE))
-    for problem in problems:
-        click.echo(f"{model}: BROKEN: {problem}")
-    return bool(problems)
+def _chain(model: str, found: Mapping[str, Finding], sources: int) -> Chain:
+    problems = tuple(f"{where}: {finding.problem}" for where, finding in found.items() if finding.problem)
+    topic, archive = found.get(TOPIC), found.get(ARCHIVE)
+    behind = sources == 2 and not problems and topic is not None and _sequence(archive) < topic.head.sequence
+    if sources == 2 and not problems and not behind:
+        problems = _disagreement(topic, archive)
+    return Chain(model, dict(found), problems, behind)
 
 
-def _disagreement(topic: Finding | None, archive: Finding | None) -> list[str]:
-    if topic is None or (archive is not None and archive.head.sequence > topic.head.sequence):
-        return ["the archive has decisions that the topic no longer has"]
-    if archive is None or archive.head.sequence < topic.head.sequence:
-        click.echo(f"{topic.model}: the archive is behind")
-        return []
-    return [] if archive.head == topic.head else ["topic and archive end in different links"]
+def _disagreement(topic: Finding | None, archive: Finding | None) -> tuple[str, ...]:
+    if topic is None or _sequence(archive) > topic.head.sequence:
+        return ("the archive has decisions that the topic no longer has",)
+    if archive is not None and topic.head != archive.head:
+        return ("topic and archive end in different links",)
+    return ()
+
+
+def _sequence(finding: Finding | None) -> int:
+    return -1 if finding is None else finding.head.sequence
+
+
+def _lines(chain: Chain) -> Iterator[str]:
+    for where, finding in chain.sources.items():
+        unchained = f", {finding.unchained} decisions before the chain" if finding.unchained else ""
+        head = finding.head
+        yield f"{chain.model}: {where}: {head.sequence} links, head {head.hash[:16] or '-'}{unchained}"
+    if chain.archive_is_behind:
+        yield f"{chain.model}: the archive is behind"
+    for problem in chain.problems:
+        yield f"{chain.model}: BROKEN: {problem}"

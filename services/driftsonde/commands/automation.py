@@ -6,6 +6,7 @@ import click
 
 from driftsonde.adapters.api_client import ApiRefused, ApiUnavailable, api_of_environment
 from driftsonde.commands.errors import Failed
+from driftsonde.commands.output import json_option, say
 from driftsonde.core.control.decisions import ALL_MODELS
 
 
@@ -24,27 +25,26 @@ _REASON = click.option("--reason", default="", help="Kept with the decision.")
 @automation.command()
 @_MODEL
 @_REASON
-def stop(model: str, reason: str) -> None:
+@json_option
+def stop(model: str, reason: str, as_json: bool) -> None:
     """From now on propose to people what would be done automatically. What was decided before is still carried out."""
-    _switch({"model": model, "stopped": True, "reason": reason})
+    _say(_ask({"model": model, "stopped": True, "reason": reason}), as_json)
 
 
 @automation.command()
 @_MODEL
 @_REASON
-def start(model: str, reason: str) -> None:
+@json_option
+def start(model: str, reason: str, as_json: bool) -> None:
     """Let it run again."""
-    _switch({"model": model, "stopped": False, "reason": reason})
+    _say(_ask({"model": model, "stopped": False, "reason": reason}), as_json)
 
 
 @automation.command()
-def status() -> None:
+@json_option
+def status(as_json: bool) -> None:
     """Where it is stopped, by whom and why."""
-    _say(_ask(None))
-
-
-def _switch(body: dict[str, object]) -> None:
-    _say(_ask(body))
+    _say(_ask(None), as_json)
 
 
 def _ask(body: dict[str, object] | None) -> Any:
@@ -55,8 +55,9 @@ def _ask(body: dict[str, object] | None) -> Any:
         raise Failed(str(error)) from error
 
 
-def _say(found: Any) -> None:
-    for model, why in sorted(found["stopped"].items()):
-        click.echo(f"{'all models' if model == ALL_MODELS else model}: stopped by {why}")
-    if not found["stopped"]:
-        click.echo("automation runs")
+def _say(found: Any, as_json: bool) -> None:
+    lines = [
+        f"{'all models' if model == ALL_MODELS else model}: stopped by {why}"
+        for model, why in sorted(found["stopped"].items())
+    ]
+    say(found, lines or ["automation runs"], as_json)

@@ -6,6 +6,7 @@ import click
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.commands.errors import settings_of_environment, world_failures
+from driftsonde.commands.output import json_option, say
 
 # The wall clock is left out: it differs from run to run.
 TABLES = {
@@ -18,15 +19,16 @@ TABLES = {
 
 @click.command()
 @click.option("--table", "tables", multiple=True, type=click.Choice(sorted(TABLES)), help="Default: all.")
-def digest(tables: tuple[str, ...]) -> None:
+@json_option
+def digest(tables: tuple[str, ...], as_json: bool) -> None:
     """Print the SHA-256 of the final rows of the result tables, without wall-clock columns.
 
     Two runs over the same log and the same specs print the same. Reads DRIFTSONDE_CLICKHOUSE_*.
     """
     store = Store(settings_of_environment().clickhouse)
     with world_failures():
-        for table in tables or tuple(TABLES):
-            click.echo(f"{digest_of(store, table)}  {table}")
+        found = {table: digest_of(store, table) for table in tables or tuple(TABLES)}
+    say(found, [f"{digest}  {table}" for table, digest in found.items()], as_json)
 
 
 def digest_of(store: Store, table: str) -> str:

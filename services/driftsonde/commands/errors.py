@@ -19,6 +19,7 @@ from driftsonde.adapters.settings import InvalidSetting, Settings, read_settings
 from driftsonde.adapters.specs import InvalidSpec
 
 _T = TypeVar("_T")
+_ASK_DOCTOR = "`driftsonde doctor` says what is wrong and how to mend it"
 
 
 class BadInput(click.ClickException):
@@ -39,9 +40,9 @@ def world_failures() -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        raise Failed(f"Kafka: {error.args[0]}") from error
+        raise Failed(f"Kafka: {error.args[0]}; {_ASK_DOCTOR}") from error
     except (StoreUnavailable, StoreRejected) as error:
-        raise Failed(f"ClickHouse: {_one_line(error)}") from error
+        raise Failed(f"ClickHouse: {_one_line(error)}; {_ASK_DOCTOR}") from error
     except RegistryUnavailable as error:
         raise Failed(f"Schema Registry: {_one_line(error)}") from error
     except (MissingTopic, MigrationError, TimeoutError) as error:

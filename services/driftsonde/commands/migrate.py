@@ -6,10 +6,12 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.resources import schemas_directory
 from driftsonde.commands.errors import settings_of_environment, world_failures
+from driftsonde.commands.output import json_option, say
 
 
 @click.command()
-def migrate() -> None:
+@json_option
+def migrate(as_json: bool) -> None:
     """Bring the ClickHouse schema up to date: make the database if it is missing, and apply new migrations.
 
     Reads DRIFTSONDE_CLICKHOUSE_*. Running it again changes nothing.
@@ -17,7 +19,5 @@ def migrate() -> None:
     store = Store(settings_of_environment().clickhouse)
     with world_failures():
         applied = apply_migrations(store, schemas_directory() / "clickhouse")
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("nothing to do: the schema is up to date")
+    lines = [f"applied {name}" for name in applied] or ["nothing to do: the schema is up to date"]
+    say({"applied": list(applied)}, lines, as_json)

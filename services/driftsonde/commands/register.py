@@ -47,6 +47,8 @@ from driftsonde.commands.errors import (
     settings_of_environment,
     world_failures,
 )
+from driftsonde.commands.output import json_option, say
+from driftsonde.commands.progress import progress
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.origin import Origin, merged
@@ -86,6 +88,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--replace", "replace_known", is_flag=True, help="Also if the name is taken, by another content."
 )
+@json_option
 def register(
     spec_file: Path,
     version: str | None,
@@ -95,6 +98,7 @@ def register(
     mlflow_url: str | None,
     card_file: Path | None,
     replace_known: bool,
+    as_json: bool,
 ) -> None:
     """Register a model, and with --version one of its versions and its baseline.
 
@@ -116,19 +120,19 @@ def register(
     spec = read_document(spec_file, spec_from_toml)
     baseline = read_document(baseline_file, baseline_from_json) if baseline_file else None
     if data_file and version:
-        baseline = baseline_of(spec, version, data_file)
+        baseline = baseline_of(spec, version, data_file, aside=as_json)
     records = [spec_record(spec)]
     if version:
         own = replace(baseline, model=spec.name, version=version) if baseline else None
         records.append(version_record(spec.name, version, own))
     if found is not None:
-        tell_origin(spec, found.origin)
+        tell_origin(spec, found.origin, aside=as_json)
     origin = _origin(card_file, found)
     if version and origin is not None:
         records.append(origin_record(spec.name, version, origin))
     written = _publish(settings_of_environment(), records, replace_known)
-    for record in records:
-        click.echo(f"{record.key}: {'registered' if record.key in written else 'nothing new'}")
+    told = {record.key: "registered" if record.key in written else "nothing new" for record in records}
+    say(told, [f"{key}: {what}" for key, what in told.items()], as_json)
 
 
 def _origin(card_file: Path | None, found: RegistryVersion | None) -> Origin | None:
@@ -175,18 +179,22 @@ def _authorization(environ: Mapping[str, str]) -> str:
     return ""
 
 
-def tell_origin(spec: ModelSpec, origin: Origin) -> None:
+def tell_origin(spec: ModelSpec, origin: Origin, *, aside: bool = False) -> None:
+    """`aside`: on standard error, where standard output is for a program."""
     click.echo(
-        f"{origin.source}: run {origin.run or 'unknown'}, {len(origin.columns)} columns in its signature"
+        f"{origin.source}: run {origin.run or 'unknown'}, {len(origin.columns)} columns in its signature",
+        err=aside,
     )
     names = {name for name, _ in origin.columns}
     strangers = [name for name in spec.segments if names and name not in names]
     if strangers:
-        click.echo(f"  not in the signature, so it has to be logged beside it: {', '.join(strangers)}")
+        click.echo(
+            f"  not in the signature, so it has to be logged beside it: {', '.join(strangers)}", err=aside
+        )
 
 
-def baseline_of(spec: ModelSpec, version: str, file: Path) -> Baseline:
-    """The baseline of a file's rows, at most `MOST_BASELINE_ROWS`. Raises `BadInput`."""
+def baseline_of(spec: ModelSpec, version: str, file: Path, *, aside: bool = False) -> Baseline:
+    """The baseline of a file's rows, at most `MOST_BASELINE_ROWS`; `aside` as above. Raises `BadInput`."""
     order = Order(
         file=file,
         out=Path(),
@@ -199,14 +207,17 @@ def baseline_of(spec: ModelSpec, version: str, file: Path) -> Baseline:
     )
     with tempfile.TemporaryDirectory(prefix="driftsonde-") as directory:
         try:
-            log = read_log(order, Path(directory), lambda *_: None)
+            with progress() as tell:
+                log = read_log(order, Path(directory), tell)
             _check_classes(spec, log)
             baseline = take_baseline(order, spec, log)
         except (UnreadableFile, WrongChoice, InvalidEvent, OSError) as error:
             raise BadInput(str(error)) from error
-    click.echo(f"baseline: {baseline.rows} rows of {file.name}, {log.rows_rejected} could not be read")
+    click.echo(
+        f"baseline: {baseline.rows} rows of {file.name}, {log.rows_rejected} could not be read", err=aside
+    )
     for entry in log.rejected:
-        click.echo(f"  line {entry.line}: {entry.reason}")
+        click.echo(f"  line {entry.line}: {entry.reason}", err=aside)
     return baseline
 
 

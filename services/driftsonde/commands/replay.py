@@ -2,15 +2,10 @@
 
 import dataclasses
 import json
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
 from driftsonde.adapters.durations import parse_duration_ms
 from driftsonde.adapters.spec_limits import spec_problems
@@ -23,12 +18,13 @@ from driftsonde.commands.errors import (
     settings_of_environment,
     world_failures,
 )
+from driftsonde.commands.progress import progress
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.spec import ModelSpec, Policy, Task
 from driftsonde.replay.files import UnreadableFile
 from driftsonde.replay.mapping import Choices, WrongChoice
 from driftsonde.replay.pacing import Stalled
-from driftsonde.replay.run import LATENESS_MS, Order, Outcome, Progress
+from driftsonde.replay.run import LATENESS_MS, Order, Outcome
 from driftsonde.replay.run import replay as run_replay
 from driftsonde.replay.sending import SendingFailed
 from driftsonde.replay.waiting import NotJudged
@@ -143,7 +139,7 @@ def replay(
         real=settings_of_environment() if cluster else None,
     )
     _check(order)
-    outcome = _run(order, show=sys.stderr.isatty())
+    outcome = _run(order)
     try:
         report = write_report(order.out)
     except (InvalidResults, OSError) as error:
@@ -167,44 +163,15 @@ def _check(order: Order) -> None:
         raise BadInput("; ".join(problems).replace("name:", "--model:", 1))
 
 
-def _run(order: Order, *, show: bool) -> Outcome:
-    with ExitStack() as stack:
-        progress = stack.enter_context(_bars()) if show else None
+def _run(order: Order) -> Outcome:
+    with progress() as tell:
         try:
             with world_failures():
-                return run_replay(order, _teller(progress) if progress else lambda *_: None)
+                return run_replay(order, tell)
         except (UnreadableFile, WrongChoice, InvalidEvent) as error:
             raise BadInput(str(error)) from error
         except (Stalled, NotJudged, SendingFailed, ChildFailed, OSError) as error:
             raise Failed(str(error)) from error
-
-
-def _bars() -> Bars:
-    return Bars(
-        SpinnerColumn(),
-        TextColumn("{task.description:9}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-
-
-def _teller(bars: Bars) -> Progress:
-    """One bar for each thing that is done; the next one finishes the one before."""
-    known: dict[str, Any] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        if what not in known:
-            for task in known.values():
-                bars.update(
-                    task, total=bars.tasks[task].completed or 1, completed=bars.tasks[task].completed or 1
-                )
-            known[what] = bars.add_task(what, total=total or None)
-        bars.update(known[what], completed=done, total=total or None)
-
-    return tell
 
 
 def document(order: Order, outcome: Outcome) -> dict[str, object]:

@@ -6,6 +6,7 @@ import click
 
 from driftsonde.adapters.api_client import ApiRefused, ApiUnavailable, api_of_environment
 from driftsonde.commands.errors import Failed
+from driftsonde.commands.output import json_option, say
 from driftsonde.core.control.inputs import RolloutWish
 
 
@@ -21,24 +22,27 @@ def rollout() -> None:
 @click.argument("model")
 @click.argument("version")
 @click.option("--reason", default="", help="Kept with the decision.")
-def start(model: str, version: str, reason: str) -> None:
+@json_option
+def start(model: str, version: str, reason: str, as_json: bool) -> None:
     """Send a registered version on its way."""
-    _say(_ask("/v1/rollouts", {"model": model, "version": version, "reason": reason}))
+    _say(_ask("/v1/rollouts", {"model": model, "version": version, "reason": reason}), as_json)
 
 
 @rollout.command()
 @click.argument("model")
-def status(model: str) -> None:
+@json_option
+def status(model: str, as_json: bool) -> None:
     """Where a model's latest rollout is."""
-    _say(_ask(f"/v1/rollouts/{model}", None))
+    _say(_ask(f"/v1/rollouts/{model}", None), as_json)
 
 
 def _command(wish: RolloutWish, summary: str) -> click.Command:
     @click.command(wish.value, help=summary)
     @click.argument("model")
     @click.option("--reason", default="", help="Kept with the decision.")
-    def change(model: str, reason: str) -> None:
-        _say(_ask(f"/v1/rollouts/{model}/{wish}", {"reason": reason}))
+    @json_option
+    def change(model: str, reason: str, as_json: bool) -> None:
+        _say(_ask(f"/v1/rollouts/{model}/{wish}", {"reason": reason}), as_json)
 
     return change
 
@@ -61,7 +65,6 @@ def _ask(path: str, body: dict[str, object] | None) -> Any:
         raise Failed(str(error)) from error
 
 
-def _say(found: Any) -> None:
-    click.echo(
-        f"{found['model']}: version {found['version']} for {found['champion']}: {found['status']}, {found['at']}"
-    )
+def _say(found: Any, as_json: bool) -> None:
+    text = f"{found['model']}: version {found['version']} for {found['champion']}: {found['status']}, {found['at']}"
+    say(found, [text], as_json)

@@ -2,10 +2,20 @@
 
 import click
 
-from driftsonde.adapters.settings import settings_table
+from driftsonde.adapters.settings import settings_table, variables
+from driftsonde.commands.output import json_option, say
 
 
 @click.command()
-def settings() -> None:
-    """List the environment variables that configure the services and these commands, as a Markdown table."""
-    click.echo(settings_table(), nl=False)
+@json_option
+def settings(as_json: bool) -> None:
+    """List the environment variables that configure the services and these commands: a Markdown table."""
+    found = [
+        {
+            "name": known.name,
+            "default": None if known.secret else str(known.default),
+            "meaning": known.meaning,
+        }
+        for known in variables()
+    ]
+    say(found, settings_table().splitlines(), as_json)

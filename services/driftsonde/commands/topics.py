@@ -4,6 +4,7 @@ import click
 
 from driftsonde.adapters.kafka import TopicState, ensure_topics
 from driftsonde.commands.errors import Failed, settings_of_environment, world_failures
+from driftsonde.commands.output import json_option, say
 
 
 @click.group()
@@ -14,7 +15,8 @@ def topics() -> None:
 @topics.command()
 @click.option("--partitions", type=click.IntRange(1), default=4, show_default=True, help="Of each topic.")
 @click.option("--replication", type=click.IntRange(1), default=1, show_default=True, help="Copies kept.")
-def create(partitions: int, replication: int) -> None:
+@json_option
+def create(partitions: int, replication: int, as_json: bool) -> None:
     """Make the topics that are missing, and say how the others differ from what is wanted.
 
     Reads DRIFTSONDE_KAFKA_*. Changes no topic that exists; exit status 1 if one differs.
@@ -22,8 +24,12 @@ def create(partitions: int, replication: int) -> None:
     kafka = settings_of_environment().kafka
     with world_failures():
         reports = ensure_topics(kafka, partitions=partitions, replication=replication)
-    for report in reports:
-        click.echo(f"{report.topic}: {'; '.join((report.state.value, *report.differences))}")
+    found = [
+        {"topic": report.topic, "state": report.state.value, "differences": list(report.differences)}
+        for report in reports
+    ]
+    lines = [f"{report.topic}: {'; '.join((report.state.value, *report.differences))}" for report in reports]
+    say(found, lines, as_json)
     differing = [report.topic for report in reports if report.state is TopicState.DIFFERS]
     if differing:
         raise Failed(f"not as wanted: {', '.join(differing)}")
