@@ -271,3 +271,14 @@ def test_the_registry_of_candidates() -> None:
         parse_config("[registry]", {})
     with pytest.raises(InvalidConfig, match=r"registry\.type: 'sagemaker'; expected mlflow"):
         parse_config('[registry]\ntype = "sagemaker"', {})
+
+
+def test_only_what_forgets_is_told_again() -> None:
+    text = '[[endpoints]]\nname = "am"\ntype = "alertmanager"\nurl = "https://am.example.com"\n'
+    assert [it.repeat_ms for it in parse_config(text, {}).endpoints] == [5 * 60_000]
+    assert [it.repeat_ms for it in parse_config(f'{text}repeat = "1m"', {}).endpoints] == [60_000]
+    with pytest.raises(InvalidConfig, match=r"endpoints\.am\.repeat: expected 12h or less"):
+        parse_config(f'{text}repeat = "13h"', {})
+    slack = '[[endpoints]]\nname = "chat"\ntype = "slack"\nurl = "https://x.example.com"\nrepeat = "1m"'
+    with pytest.raises(InvalidConfig, match="slack does not forget"):
+        parse_config(slack, {})
