@@ -54,6 +54,10 @@ DATE ?= $(shell date -u +%F)
 bench: $(INSTALLED) ## how fast it is: every figure of the README and docs/capacity.md, in some 20 minutes
 	$(BENCH) --date $(DATE) $(ARGS)
 
+.PHONY: capacity
+capacity: $(INSTALLED) ## write the figures of docs/capacity.md out of the last bench
+	$(BENCH).page
+
 .PHONY: soak
 soak: $(INSTALLED) ## all services at a steady rate for 20 minutes: memory, lag and windows, as a table and a drawing
 	PYTHONPATH=tests $(BIN)/python -m bench.soak --date $(DATE) $(ARGS)

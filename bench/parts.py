@@ -40,6 +40,6 @@ PARTS = (
     Part("controller", controller.measure, 240),
     Part("end to end", end_to_end.measure, 480),
     Part("growth", growth.measure, 600),
-    Part("queries", queries.measure, 600),
+    Part("queries", queries.measure, 900),
     Part("peers", compare.measure, 1_200),  # its environments are made once
 )

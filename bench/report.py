@@ -8,6 +8,8 @@ from itertools import groupby
 from bench.capacity import Load, needs
 from bench.figures import Entry, Failure, Figure, Target
 
+LOAD = Load(rows_per_s=1e6, features=100)
+
 _PROBLEM_CHARS = 400
 
 
@@ -31,17 +33,19 @@ def render(run: Run) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _capacity(entries: Sequence[Entry]) -> list[str]:
-    """What the load of docs/capacity.md needs."""
-    load = Load(rows_per_s=1e6, features=100)
+def capacity_table(entries: Sequence[Entry]) -> list[str]:
+    """What the load of docs/capacity.md needs; no lines where too little was measured."""
     rows = [
         f"| {need.what} | {format_number(need.value)} {need.unit} | {need.how} |"
-        for need in needs(load, entries)
+        for need in needs(LOAD, entries)
     ]
-    if not rows:
-        return []
-    title = f"## capacity: {load.rows_per_s:,.0f} predictions a second with {load.features} features"
-    return ["", title, "", "| what | needs | from |", "|---|--:|---|", *rows]
+    return ["| what | needs | from |", "|---|--:|---|", *rows] if rows else []
+
+
+def _capacity(entries: Sequence[Entry]) -> list[str]:
+    table = capacity_table(entries)
+    title = f"## capacity: {LOAD.rows_per_s:,.0f} predictions a second with {LOAD.features} features"
+    return ["", title, "", *table] if table else []
 
 
 def _table(entries: Sequence[Entry]) -> Iterable[str]:
