@@ -19,11 +19,12 @@ from places import CONSOLE, DEPLOYMENTS_OF_ALL, INCIDENT, INCIDENT_OF_SIGNAL, to
 
 MODEL_LINK = "/d/driftsonde-model?var-model=${__data.fields.model}&var-version=${__data.fields.version}&var-variant=${__data.fields.variant}&${__url_time_range}"
 
-# Episodes that a signal opened and none resolved. That a new version is good enough opens none.
+# Episodes that a signal opened and none resolved, of versions that have not left the split. That a new version is good enough
+# opens none.
 OPEN_EPISODES = """
 SELECT model, version, variant, episode
 FROM signals
-WHERE kind != 'promote'
+WHERE kind != 'promote' AND (model, version) NOT IN (SELECT model, version FROM departed_versions)
 GROUP BY model, version, variant, episode
 HAVING countIf(kind = 'resolve') = 0
 """
