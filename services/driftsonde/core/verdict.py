@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -99,13 +99,15 @@ def columns_of(plan: Plan, sketch: Sketch) -> list[ColumnCounts]:
 def judge_inputs(plan: Plan, sketch: Sketch, window_start_ms: int, segment: str = WHOLE) -> list[Metric]:
     """Drift and quality of every column. A window that `inputs_count` rules out is never breached."""
     judged = inputs_count(plan, sketch, window_start_ms, segment)
-    by_column: list[list[Metric]] = [[] for _ in plan.inputs.references]
+    metrics: list[Metric] = []
+    columns: list[Ints] = []
     for numbers in input_numbers(plan.inputs, sketch.counts, plan.spec.policy):
-        metrics = _metrics_of(plan, numbers, judged)
-        ends = np.cumsum(numbers.present.sum(axis=1)).tolist()
-        for column, start, end in zip(numbers.columns.tolist(), [0, *ends], ends, strict=False):
-            by_column[column] = metrics[start:end]
-    return [*chain.from_iterable(by_column)]
+        metrics += _metrics_of(plan, numbers, judged)
+        columns.append(np.repeat(numbers.columns, numbers.present.sum(axis=1)))
+    if len(columns) > 1:
+        order = np.argsort(np.concatenate(columns), kind="stable")
+        metrics = [*map(metrics.__getitem__, order.tolist())]
+    return metrics
 
 
 def _metrics_of(plan: Plan, numbers: Numbers, judged: bool) -> list[Metric]:

@@ -14,10 +14,12 @@ breach those are not learned. From then on an alarm needs evidence that keeps th
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
 from driftsonde.core.chunks import WHOLE
+from driftsonde.core.inputs import InputsLayout
 from driftsonde.core.plan import Plan
 from driftsonde.core.signals import Rule
 from driftsonde.core.spec import Task
@@ -123,12 +125,18 @@ def _distances(
     plan: Plan, columns: tuple[str, ...], psis: Mapping[str, Metric]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(PSI, degrees of freedom, 1/N + 1/M) of each column; of one without rows, those of a window of one row."""
-    counts = [distance_bins(reference, reference.counts) for reference in plan.inputs.references]
     values = np.array([psis[column].value if column in psis else 0.0 for column in columns])
-    freedom = np.array([max(1.0, float((count > 0).sum() - 1)) for count in counts])
     rows = np.array([psis[column].n if column in psis else 1.0 for column in columns])
-    reference_rows = np.array([max(1.0, float(count.sum())) for count in counts])
+    freedom, reference_rows = _reference_sizes(plan.inputs)
     return values, freedom, 1 / rows + 1 / reference_rows
+
+
+@lru_cache(maxsize=256)
+def _reference_sizes(layout: InputsLayout) -> tuple[FloatArray, FloatArray]:
+    """(degrees of freedom, rows) of each column of a baseline, at least 1."""
+    counts = [distance_bins(reference, reference.counts) for reference in layout.references]
+    freedom = np.array([max(1.0, float((count > 0).sum() - 1)) for count in counts])
+    return freedom, np.array([max(1.0, float(count.sum())) for count in counts])
 
 
 def watch_performance(
