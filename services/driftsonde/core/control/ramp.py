@@ -11,7 +11,8 @@ evidence goes on coming; a canary that is worse is taken back by the judge's sig
 
 import math
 from dataclasses import replace
-from statistics import NormalDist
+
+from scipy import special
 
 from driftsonde.core.control.rollout import Rollout
 from driftsonde.core.signals import Signal
@@ -31,8 +32,8 @@ def probability_better(signal: Signal, rule: CanaryRule) -> float:
     if not known:
         return math.nan
     entry = min(known, key=lambda it: it.upper - it.lower)
-    spread = (entry.upper - entry.lower) / 2 / NormalDist().inv_cdf(1 - rule.alpha / 2)
-    return NormalDist().cdf(entry.value / spread) if spread > 0 else float(entry.value > 0)
+    spread = (entry.upper - entry.lower) / 2 / float(special.ndtri(1 - rule.alpha / 2))
+    return float(special.ndtr(entry.value / spread)) if spread > 0 else float(entry.value > 0)
 
 
 def thompson_weight(probability: float, floor: float, ceiling: float) -> float:
