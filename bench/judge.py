@@ -12,6 +12,7 @@ from bench.stage import stage
 from bench.timing import best_seconds
 from bench.workload import START_MS, WINDOW_MS, Workload
 from driftsonde.adapters.avro import Codec
+from driftsonde.adapters.tuning import collect_seldom
 from driftsonde.adapters.wire_sketches import SKETCH_TYPES
 from driftsonde.core.chunks import WHOLE, ChunkSketch, Kind, Progress, SketchKey, Source, segment_label
 from driftsonde.core.events import Variant
@@ -33,6 +34,7 @@ def measure(scale: Scale, recorder: Recorder) -> None:
     plan = plan_of(workload)
     sketch = sketch_of(workload, plan)
     rounds = scale.pick(3, 9)
+    collect_seldom()  # as the service does
     best_s = min(settle_once(plan, sketch)[1] for _ in range(rounds))
     settlement, _ = settle_once(plan, sketch)
     common = {

@@ -40,20 +40,19 @@ class IdsReader:
             return None
         ids, end = found
         stream.seek(end)
-        return {**before, self.name: ids, **self._read_after(tuple(before.values()), stream)}
+        return {**before, self.name: ids, **self._read_after(tuple(before.values()), payload, stream)}
 
-    def _read_after(self, of: Hashable, stream: BytesIO) -> Record:
+    def _read_after(self, of: Hashable, payload: bytes, stream: BytesIO) -> Record:
         """The fields after the ids; those before are `of`."""
         if self.shapes is None:
             return fastavro.schemaless_reader(stream, self.after, None)  # type: ignore[return-value]
-        start = stream.tell()
-        tail = stream.read()
+        tail = memoryview(payload)[stream.tell() :]
         known = self.shapes.read(tail, of)
         if known is not None:
+            stream.seek(len(payload))
             return known
-        stream.seek(start)
         after: Any = fastavro.schemaless_reader(stream, self.after, None)
-        if stream.tell() == start + len(tail):
+        if stream.tell() == len(payload):
             self.shapes.learn(tail, of, after)
         return after  # type: ignore[no-any-return]
 

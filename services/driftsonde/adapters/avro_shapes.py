@@ -24,6 +24,9 @@ _TRIALS = 3
 
 Record = Mapping[str, Any]
 
+# Parts of a message, which are not copied out of it.
+Bytes = bytes | memoryview
+
 
 @dataclass(slots=True)
 class Shape:
@@ -37,7 +40,7 @@ class Shape:
     spans: tuple[slice, ...]
     derived: Any = None
 
-    def fits(self, tail: bytes) -> bool:
+    def fits(self, tail: Bytes) -> bool:
         """Whether these bytes differ from those of the shape in packed values alone."""
         return (
             len(tail) == self.size and np.frombuffer(tail, np.uint8).take(self.places).tobytes() == self.fixed
@@ -50,7 +53,7 @@ class AlikeRecords(Sequence[Record]):
 
     shape: Shape
     records: Sequence[Record]
-    packed: Sequence[bytes]
+    packed: Sequence[Bytes]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -76,7 +79,7 @@ class Shapes:
     schema: Any
     _known: dict[Hashable, _Known] = field(default_factory=dict)
 
-    def read(self, tail: bytes, stream: Hashable) -> Record | None:
+    def read(self, tail: Bytes, stream: Hashable) -> Record | None:
         """The fields, if they are like those that were learned last of this stream and of this size."""
         known = self._known.get((stream, len(tail)))
         if known is None or known.shape is None or not known.shape.fits(tail):
@@ -84,7 +87,7 @@ class Shapes:
         known.trials = _TRIALS
         return _read(known.shape, tail)
 
-    def learn(self, tail: bytes, stream: Hashable, fields: Record) -> None:
+    def learn(self, tail: Bytes, stream: Hashable, fields: Record) -> None:
         """Remember what fastavro has read from these bytes."""
         if len(self._known) >= MAX_SHAPES:
             self._known.clear()
@@ -94,7 +97,7 @@ class Shapes:
             known.shape = shape_of(self.schema, tail, fields)
 
 
-def shape_of(schema: Any, tail: bytes, fields: Record) -> Shape | None:
+def shape_of(schema: Any, tail: Bytes, fields: Record) -> Shape | None:
     """The shape of fields that were read from `tail`; None where fastavro would write them otherwise, or a value is
     empty."""
     low, high = (_written(schema, _filled(fields, byte)) for byte in (b"\x00", b"\xff"))
@@ -109,7 +112,7 @@ def shape_of(schema: Any, tail: bytes, fields: Record) -> Shape | None:
     return shape if shape.fits(tail) and len(spans) == _packed_values(fields) else None
 
 
-def _read(shape: Shape, tail: bytes) -> Record:
+def _read(shape: Shape, tail: Bytes) -> Record:
     packed = [tail[span] for span in shape.spans]
     read = _with_values(shape.fields, iter(packed))
     for name, value in shape.fields.items():
@@ -118,7 +121,7 @@ def _read(shape: Shape, tail: bytes) -> Record:
     return read
 
 
-def _with_values(record: Record, values: Iterator[bytes]) -> dict[str, Any]:
+def _with_values(record: Record, values: Iterator[Bytes]) -> dict[str, Any]:
     return {name: next(values) if isinstance(value, bytes) else value for name, value in record.items()}
 
 

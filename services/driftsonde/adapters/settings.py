@@ -143,7 +143,9 @@ class SketcherSettings:
         low=1,
         high=65_536,
     )
-    flush_interval_ms: int = _setting(500, "how often changed sketches are published", low=10)
+    flush_interval_ms: int = _setting(
+        200, "how often changed sketches are published; less often where that takes long", low=10
+    )
     idle_timeout_s: float = _setting(
         30.0, "a partition silent for longer no longer holds windows open", low=0
     )
@@ -167,7 +169,7 @@ class JudgeSettings:
     windows_in_memory: int = _setting(
         10_000, "windows kept in memory; older ones are loaded when touched", low=1
     )
-    settle_interval_ms: int = _setting(500, "how often windows are looked over for closing", low=10)
+    settle_interval_ms: int = _setting(200, "how often windows are looked over for closing", low=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftsonde.adapters.avro import Record, RecordType
-from driftsonde.adapters.avro_shapes import AlikeRecords
+from driftsonde.adapters.avro_shapes import AlikeRecords, Bytes
 from driftsonde.core.events import (
     CategoricalColumn,
     Column,
@@ -45,7 +45,7 @@ def _pack(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> bytes:
     return np.asarray(values, dtype=dtype).tobytes()
 
 
-def _unpack(field: str, packed: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _unpack(field: str, packed: Bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if len(packed) % dtype.itemsize:
         raise InvalidEvent(field, f"{len(packed)} bytes are no whole number of {dtype.itemsize}-byte values")
     return np.frombuffer(packed, dtype)
@@ -85,7 +85,7 @@ def _columns_from_record(record: Record) -> tuple[Column, ...]:
     return tuple(map(_column_from_record, columns))
 
 
-def _column_like(first: Column, packed: bytes) -> Column:
+def _column_like(first: Column, packed: Bytes) -> Column:
     """A column that differs from a valid one in its values."""
     if isinstance(first, NumericColumn):
         return NumericColumn(first.name, first.role, np.frombuffer(packed, _FLOAT64))

@@ -36,6 +36,7 @@ SERVICE = "judge"
 _PAUSE_S = 0.02
 _REFRESH_S = 2.0
 _PROVISIONAL_S = 5.0
+_POSITION_S = 1.0
 
 # Between two days of hours that are added up: so long at least, and so many times what the last one took.
 _HOURS_PAUSE_S = 5.0
@@ -143,7 +144,7 @@ class JudgeWorker:
         """Before leaving: settle what has come in."""
         async with self._lock:
             for number, partition in self.partitions.items():
-                await self._settle(number, partition)
+                await self._settle(number, partition, last=True)
 
     def _sources(self) -> dict[Kind, frozenset[Source]]:
         kinds = {Kind.INPUTS: PREDICTIONS.name, Kind.OUTCOMES: LABELS.name}
@@ -273,15 +274,18 @@ class JudgeWorker:
         self.metrics.dead_letters.labels(failure.reason).inc()
         incoming.acknowledge()
 
-    async def _settle(self, number: int, partition: _Partition) -> None:
-        """Carry a round out: reports, signals, states, position; in this order (see `Settlement`)."""
+    async def _settle(self, number: int, partition: _Partition, last: bool = False) -> None:
+        """Carry a round out: reports, signals, states, position; in this order (see `Settlement`). A position alone is
+        stored now and then, and before leaving: `last`."""
         settlement = partition.pipeline.settle()
         if not settlement.empty:
             await self._carry_out(settlement)
         for offset in settlement.receipts:
             partition.open.pop(offset).acknowledge()
         position = partition.position
-        if position > partition.stored:
+        if position > partition.stored and (
+            last or not settlement.empty or self._due(f"{number}", _POSITION_S)
+        ):
             rows = [Position(SKETCHES.name, number, position, NO_TIME_MS)]
             await self.patience.until_done(lambda: write_positions(self.storage.store, SERVICE, rows))
             partition.stored = position

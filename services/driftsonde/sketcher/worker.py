@@ -35,6 +35,12 @@ LOOKUP_MESSAGES = 32
 LOOKUP_IDS = 16_384
 _LOOKUPS_AT_ONCE = 2
 _PAUSE_S = 0.02
+# Flushes begin so many times further apart than one keeps the processor, up to a bound.
+_FLUSH_SHARE = 10
+_FLUSH_AT_MOST_S = 2.0
+# What comes is taken once it is so much, or after so long: to fold few messages at once costs more for each.
+_GATHERED_BYTES = 32 * 1024 * 1024
+_GATHER_S = 0.05
 _log = logging.getLogger(__name__)
 _REFRESH_S = 2.0
 
@@ -137,7 +143,7 @@ class SketcherWorker:
     async def _round(self) -> bool:
         """One pass over what has come in; False if there was nothing to do."""
         await self.settling.settle()
-        messages = self.inbox.drain() if self.settling.fill_ratio < 1 else []
+        messages = self.inbox.drain() if self._is_time_to_take() else []
         if self._due("refresh", _REFRESH_S):
             await self.intake.refresh_plans()
         emissions = await self._take(messages)
@@ -145,7 +151,8 @@ class SketcherWorker:
             self.steps.add(pipeline.take_steps())
             emissions.extend(self._advance_labels(partition, pipeline))
         self._read_left()
-        if self._due("flush", self.settings.flush_interval_ms / 1000):
+        began_s, flushes = time.thread_time(), self._due("flush", self.settings.flush_interval_ms / 1000)
+        if flushes:
             repeat = self._due("repeat", OPEN_CHUNK_REPEAT_S)
             progress = self._due("progress", self.settings.progress_repeat_s)
             for pipeline in self.pipelines.values():
@@ -153,7 +160,15 @@ class SketcherWorker:
             await self.heartbeats.send(self.pipelines.values())
             self._measure()
         self._publish(emissions)
+        if flushes:
+            pause_s = min(_FLUSH_AT_MOST_S, _FLUSH_SHARE * (time.thread_time() - began_s))
+            self._due_s["flush"] = max(self._due_s["flush"], time.monotonic() + pause_s)
         return bool(messages)
+
+    def _is_time_to_take(self) -> bool:
+        if self.settling.fill_ratio >= 1:
+            return False
+        return self._due("take", _GATHER_S) or self.inbox.held_bytes >= _GATHERED_BYTES
 
     async def _take(self, messages: Sequence[Incoming]) -> list[Emission]:
         """Decode and fold what came in, partition by partition."""
