@@ -113,11 +113,12 @@ def apply_rules(
     for window in sorted(windows, key=lambda w: (w.key.segment != WHOLE, w.key)):
         if window.key.variant is not Variant.CHAMPION:
             continue
+        by_rule = _by_rule(window)
         for rule in rules:
             if rule is Rule.MULTIVARIATE:
-                breaches = _joint_breaches(joint, window)
+                breaches = _joint_breaches(joint, window, by_rule[rule])
             else:
-                watch, breaches = _breaches(watch, window, rule)
+                watch, breaches = _breaches(watch, window, rule, by_rule[rule])
             if window.key.segment == WHOLE and breaches:
                 loud.add((rule, window.key.version))
             if window.key.segment != WHOLE and breaches and (rule, window.key.version) in loud:
@@ -132,8 +133,10 @@ def apply_rules(
                 watch = start_anew(watch, key.version, key.segment, rule)
             elif SignalKind.RESOLVE in said and rule is Rule.MULTIVARIATE and key.version in joint:
                 joint[key.version] = cleared(joint[key.version])
+            if not said:
+                continue
             since_ms = before.since_ms if after == Episode() else after.since_ms
-            shown = breaches or [m for m in window.metrics if RULE_OF.get(m.name) is rule]
+            shown = breaches or by_rule[rule]
             if rule is Rule.PERFORMANCE:  # beside it, for whoever is told: no bar is asked of it
                 shown = [*shown, *(m for m in window.metrics if m.name == "value_per_row")]
             signals.extend(signal_of(kind, rule, window, since_ms, shown) for kind in said)
@@ -149,14 +152,23 @@ def apply_rules(
     return replace(state, episodes=kept, watch=watch, joint=joint), signals
 
 
-def _joint_breaches(joint: dict[str, DriftWatch], window: JudgedWindow) -> list[Metric]:
+def _by_rule(window: JudgedWindow) -> dict[Rule, list[Metric]]:
+    """A window's numbers by the rule that they speak for; thousands of them, so they are gone through once."""
+    found: dict[Rule, list[Metric]] = {rule: [] for rule in Rule}
+    lists = {name: found[rule] for name, rule in RULE_OF.items()}
+    for metric in window.metrics:
+        if (kept := lists.get(metric.name)) is not None:
+            kept.append(metric)
+    return found
+
+
+def _joint_breaches(
+    joint: dict[str, DriftWatch], window: JudgedWindow, numbers: Sequence[Metric]
+) -> list[Metric]:
     """As `_breaches`; `joint` moves on. With the numbers come the columns that have most of them."""
-    if window.key.segment != WHOLE:
+    if not numbers or window.key.segment != WHOLE:
         return []
-    version, numbers = (
-        window.key.version,
-        [m for m in window.metrics if RULE_OF.get(m.name) is Rule.MULTIVARIATE],
-    )
+    version = window.key.version
     known, called = watch_joint(joint.get(version), window.key.window_start_ms, window.plan, window.metrics)
     if known is not None:
         joint[version] = known
@@ -167,12 +179,13 @@ def _joint_breaches(joint: dict[str, DriftWatch], window: JudgedWindow) -> list[
     return [*breaches, *shares[:_SHARES_SHOWN]] if breaches else []
 
 
-def _breaches(watch: Watch, window: JudgedWindow, rule: Rule) -> tuple[Watch, list[Metric]]:
-    """The watch after the window, and the numbers that speak for the rule: those of which the evidence says so, or,
-    where it does not say anything yet, those beyond their own bars."""
-    numbers = [m for m in window.metrics if RULE_OF.get(m.name) is rule]
+def _breaches(
+    watch: Watch, window: JudgedWindow, rule: Rule, numbers: Sequence[Metric]
+) -> tuple[Watch, list[Metric]]:
+    """The watch after the window, and those of the rule's numbers of which the evidence says so, or, where it does not say
+    anything yet, those beyond their own bars."""
     if rule is Rule.DRIFT and window.key.segment == WHOLE:
-        watch, columns = watch_drift(watch, window.key, window.plan, window.metrics)
+        watch, columns = watch_drift(watch, window.key, window.plan, numbers)
         if columns is not None:
             return watch, [m for m in numbers if m.column in columns]
     if rule is Rule.QUALITY and window.key.segment == WHOLE:
