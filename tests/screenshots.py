@@ -10,6 +10,8 @@ from pathlib import Path
 
 from chromium import Tab, browsing
 from console_desk import serve, stores, with_rollout
+from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.core.control.decisions import ALL_MODELS
 from driftsonde.core.control.inputs import AutomationChange
 from monitored_fleet import HOURS
@@ -48,8 +50,10 @@ def main(directory: Path) -> None:
             _take(tab, f"http://127.0.0.1:{nothing.port}/", directory, "empty")
             desk.submit(AutomationChange(ALL_MODELS, True, "ada", "the labels of March are wrong")).result()
             _take(tab, f"http://127.0.0.1:{door.port}/controls", directory, "stopped")
-            door.close()
-            nothing.close()
+            away = serve(desk, Store(ClickHouseSettings("127.0.0.1", 1)))
+            _take(tab, f"http://127.0.0.1:{away.port}/models/fraud", directory, "away")
+            for each in (door, nothing, away):
+                each.close()
 
 
 def _take(tab: Tab, url: str, directory: Path, page: str) -> None:

@@ -171,6 +171,16 @@ def test_an_open_page_follows_what_happens(tab: Tab, console: str, desk: Desk) -
     assert tab.evaluate("window.stayed") is True
 
 
+def test_a_page_that_can_not_be_kept_current_says_so(tab: Tab, desk: Desk, store: Store) -> None:
+    door = serve(desk, store)
+    tab.look(1280, 900)
+    tab.open(f"{address(door)}/rollouts")
+    door.close()
+    tab.wait_until("document.body.innerText.includes('the server does not answer')")
+    assert _contrast(tab) >= 4.5
+    assert "fraud" in tab.text()
+
+
 def test_signing_in_and_out(tab: Tab, desk: Desk, store: Store) -> None:
     door = serve(desk, store, TOKENS)
     tab.open(f"{address(door)}/login?next=/rollouts/fraud")

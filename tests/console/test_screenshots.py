@@ -10,7 +10,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_docs_show_each_picture_and_no_other() -> None:
     expected = {
-        f"console-{page}-{screen}.webp" for page in (*PAGES, "empty", "stopped") for screen in SCREENS
+        f"console-{page}-{screen}.webp" for page in (*PAGES, "empty", "stopped", "away") for screen in SCREENS
     }
     shown = re.findall(
         r"\(images/(console-[a-z-]+\.webp)\)", (DOCS / "console.md").read_text(encoding="utf-8")
