@@ -1,5 +1,6 @@
 """Whole hours on the real engine: whatever is restated, repeated or lost, every period reads as its windows added up."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +20,7 @@ from driftsonde.core.baseline import CategoricalReference, NumericReference, Ref
 from driftsonde.core.events import Role, Variant
 from driftsonde.core.verdict import ColumnCounts
 from driftsonde.core.window import WindowKey
-from driftsonde.judge.hours import HOUR_MS, HourRollUp
+from driftsonde.judge.hours import HOUR_MS, Batch, HourRollUp, add_up_days
 from driftsonde.judge.reports import WindowReport
 from driftsonde.judge.storage import JudgeStorage
 from driftsonde.standalone.store_process import running_store
@@ -291,6 +292,38 @@ def test_a_day_waits_until_it_is_over_and_all_have_their_turn(store: Lost) -> No
     only_first = world.hours.begin({world.model: START_MS + DAY_MS + 2 * HOUR_MS})
     assert only_first is not None
     assert only_first.hours_ms == (START_MS,)
+
+
+def test_days_are_added_up_by_and_by_even_where_the_store_is_away_for_a_while(store: Lost) -> None:
+    world = World(store, next(_names))
+    for day in range(DAYS):
+        world.write(Write((("", START_MS + day * DAY_MS),), 7, 0, "b1"))
+    store.left = 4  # the first day, three statements, and not all of the second
+
+    done = asyncio.Event()
+    turns = 0
+
+    async def begin() -> tuple[HourRollUp, Batch | None]:
+        nonlocal turns
+        turns += 1
+        if store.left < 0:
+            store.left = UNBROKEN
+        batch = world.hours.begin({world.model: LATER_MS})
+        if batch is None:
+            done.set()
+        return world.hours, batch
+
+    async def work() -> None:
+        task = asyncio.create_task(add_up_days(begin, 0.01))
+        await asyncio.wait_for(done.wait(), 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+    assert turns == DAYS + 2  # one was lost, and the last found nothing
+    assert world.hours_due() == 0
+    assert world.found("", START_MS, LATER_MS) == world.expected("", START_MS, LATER_MS)
 
 
 def test_a_mark_is_written_once(store: Lost) -> None:

@@ -5,13 +5,16 @@ day is over it is added up again, by the store itself and from what is stored. S
 restated, repeated or lost in between; only how fast it is read depends on when that is done.
 """
 
+import asyncio
+import logging
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from driftsonde.adapters.clickhouse import Store
+from driftsonde.adapters.clickhouse import Store, StoreUnavailable
 from driftsonde.judge.reports import WindowReport
 
 HOUR_MS = 3_600_000
@@ -19,6 +22,12 @@ _DAY_MS = 24 * HOUR_MS
 
 # After the end of a day, in event time: most of what is late has come by then.
 _WAIT_MS = 2 * HOUR_MS
+
+# Between two days: so long at least, and so many times what the last one took.
+_PAUSE_S = 5.0
+_PAUSE_SHARE = 9
+
+_log = logging.getLogger(__name__)
 
 _COLUMNS: dict[str, pa.DataType] = {
     "model": pa.string(),
@@ -139,6 +148,24 @@ class HourRollUp:
     def _write(self, model: str, hours_ms: Iterable[int], revision: int) -> None:
         rows = [{"model": model, "hour": hour_s, "revision": revision} for hour_s in _seconds(hours_ms)]
         self.store.insert_arrow("rolled_hours", pa.Table.from_pylist(rows, schema=_SCHEMA))
+
+
+async def add_up_days(
+    begin: Callable[[], Awaitable[tuple[HourRollUp, Batch | None]]], least_pause_s: float = _PAUSE_S
+) -> None:
+    """Until cancelled, add up one day after the other, as `begin` says. The store gets most of the time for everything else;
+    what it has no time for is done later."""
+    pause_s = least_pause_s
+    while True:
+        await asyncio.sleep(pause_s)
+        hours, batch = await begin()
+        began_s = time.monotonic()
+        if batch is not None:
+            try:
+                await asyncio.to_thread(hours.add_up, batch)
+            except StoreUnavailable as error:
+                _log.warning("hours are added up later", extra={"problem": str(error)})
+        pause_s = max(least_pause_s, _PAUSE_SHARE * (time.monotonic() - began_s))
 
 
 def _is_over(day: int, until_ms: int) -> bool:

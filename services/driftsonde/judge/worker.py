@@ -1,14 +1,12 @@
 """The judge's loop: sketches from the inbox through the pipelines, results to the store, signals to Kafka."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from driftsonde.adapters.avro import Codec, Undecodable
-from driftsonde.adapters.clickhouse import StoreUnavailable
 from driftsonde.adapters.dead_letters import DeadLetters, Failure, SourceMessage
 from driftsonde.adapters.inbox import Inbox, Incoming
 from driftsonde.adapters.metrics import Metrics
@@ -24,7 +22,7 @@ from driftsonde.core.detecting import Build
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.judging import RULE_OF
 from driftsonde.core.partitioning import partition_of
-from driftsonde.judge.hours import HourRollUp
+from driftsonde.judge.hours import Batch, HourRollUp, add_up_days
 from driftsonde.judge.pipeline import JudgePipeline, Settlement
 from driftsonde.judge.provisional import make_provisional
 from driftsonde.judge.reports import WindowReport
@@ -37,12 +35,6 @@ _PAUSE_S = 0.02
 _REFRESH_S = 2.0
 _PROVISIONAL_S = 5.0
 _POSITION_S = 1.0
-
-# Between two days of hours that are added up: so long at least, and so many times what the last one took.
-_HOURS_PAUSE_S = 5.0
-_HOURS_PAUSE_SHARE = 9
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -109,7 +101,7 @@ class JudgeWorker:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._judge())
-            tasks.create_task(self._add_up_hours())
+            tasks.create_task(add_up_days(self._begin_hours))
 
     async def _judge(self) -> None:
         while True:
@@ -118,20 +110,9 @@ class JudgeWorker:
             if not worked:
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _add_up_hours(self) -> None:
-        """One day after the other, beside the judging; the store gets most of the time for everything else."""
-        pause_s = _HOURS_PAUSE_S
-        while True:
-            await asyncio.sleep(pause_s)
-            async with self._lock:  # nothing is on its way to the store
-                hours, batch = self._hours, self._hours.begin(self._judged_until_ms())
-            began_s = time.monotonic()
-            if batch is not None:
-                try:
-                    await asyncio.to_thread(hours.add_up, batch)
-                except StoreUnavailable as error:
-                    _log.warning("hours are added up later", extra={"problem": str(error)})
-            pause_s = max(_HOURS_PAUSE_S, _HOURS_PAUSE_SHARE * (time.monotonic() - began_s))
+    async def _begin_hours(self) -> tuple[HourRollUp, Batch | None]:
+        async with self._lock:  # nothing is on its way to the store
+            return self._hours, self._hours.begin(self._judged_until_ms())
 
     def _judged_until_ms(self) -> dict[str, int]:
         return {
