@@ -8,9 +8,25 @@ from dataclasses import replace
 from driftsonde.core.control.actuating import actuations
 from driftsonde.core.control.attending import on_acknowledgement, on_resolution, on_snooze
 from driftsonde.core.control.candidates import lookout, on_found, sent_on_its_way
-from driftsonde.core.control.decisions import CONTROLLER, Action, Change, Decision, Detail, Kind, Step
+from driftsonde.core.control.decisions import (
+    CONTROLLER,
+    Action,
+    Change,
+    Decision,
+    Detail,
+    Kind,
+    Severity,
+    Step,
+)
 from driftsonde.core.control.escalation import escalations
-from driftsonde.core.control.incidents import Status, change_by, incident_id
+from driftsonde.core.control.incidents import (
+    Incident,
+    Status,
+    change_by,
+    incident_id,
+    incident_of,
+    still_open,
+)
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
@@ -109,7 +125,8 @@ def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> l
         return []
     if signal.window_end_ms <= model.forgotten_ms:
         return [about(signal, Step.SUPPRESSED, now_ms, setting, Detail(reason=FORGOTTEN, signal=signal))]
-    incident = model.incidents.get(incident_id(signal))
+    whose = incident_of(model.incidents.values(), signal)
+    incident = model.incidents.get(whose)
     if incident is not None and incident.false_alarm and signal.kind is not SignalKind.RESOLVE:
         reason = f"{incident.resolved_by} called this incident a false alarm"
         return [about(signal, Step.SUPPRESSED, now_ms, setting, Detail(reason=reason, signal=signal))]
@@ -119,8 +136,10 @@ def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> l
     match signal.kind:
         case SignalKind.ALERT:
             change = change_by(incident, signal)
+            if incident is not None and change is Change.UPDATED and _is_worse(incident, signal, setting):
+                change = Change.OPENED
             detail = Detail(reason=signal.summary, change=change, signal=signal)
-            return [about(signal, Step.DECIDED, now_ms, setting, detail)]
+            return [about(signal, Step.DECIDED, now_ms, setting, detail, incident=whose)]
         case SignalKind.RESOLVE:
             return _on_resolve(model, signal, now_ms, setting)
         case SignalKind.PROMOTE:
@@ -134,23 +153,40 @@ def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> l
             return [_on_request(model, signal, brakes, now_ms, setting)]
 
 
+def _is_worse(incident: Incident, signal: Signal, setting: Setting) -> bool:
+    """Whether what joins an incident is more urgent than it was: then people are told as of a new one."""
+    urgency = [*Severity]
+    before = max(urgency.index(setting.severities[rule]) for rule in (incident.rule, *incident.rules))
+    return urgency.index(setting.severities[signal.rule]) > before
+
+
 def _is_rolled_out(model: ModelState, signal: Signal) -> bool:
     rollout = model.rollout
     return rollout is not None and rollout.active and rollout.version == signal.version
 
 
 def _on_resolve(model: ModelState, signal: Signal, now_ms: int, setting: Setting) -> list[Decision]:
-    incident = model.incidents.get(incident_id(signal))
+    own = (
+        one
+        for one in model.incidents.values()
+        if one.id == incident_id(signal) or any(member.episode == signal.episode for member in one.members)
+    )
+    incident = next(own, None)
     if incident is None or incident.status is Status.RESOLVED:
         detail = Detail(reason=NOTHING_TO_RESOLVE, signal=signal)
         return [about(signal, Step.SUPPRESSED, now_ms, setting, detail)]
+    rest = still_open(incident, signal)
+    if rest:
+        reason = f"{signal.summary}; the incident goes on: {', '.join(sorted(set(rest)))}"
+        detail = Detail(reason=reason, change=Change.UPDATED, signal=signal)
+        return [about(signal, Step.DECIDED, now_ms, setting, detail, incident=incident.id)]
     detail = Detail(reason=signal.summary, change=Change.RESOLVED, signal=signal)
     stale = (proposal for proposal in model.proposals() if proposal.incident == incident.id)
     lapsed = [
         next_step(proposal, Step.EXPIRED, CONTROLLER, "the incident is resolved", now_ms, setting)
         for proposal in stale
     ]
-    return [about(signal, Step.DECIDED, now_ms, setting, detail), *lapsed]
+    return [about(signal, Step.DECIDED, now_ms, setting, detail, incident=incident.id), *lapsed]
 
 
 def _on_request(model: ModelState, signal: Signal, brakes: Brakes, now_ms: int, setting: Setting) -> Decision:
@@ -158,13 +194,14 @@ def _on_request(model: ModelState, signal: Signal, brakes: Brakes, now_ms: int, 
     actions = setting.governance(signal.model).actions
     mode = actions.retrain if signal.kind is SignalKind.RETRAIN else actions.rollback
     ruling = rule(mode, obstacle_to(model, signal, signal.window_end_ms, now_ms, setting), brakes)
+    whose = incident_of(model.incidents.values(), signal)
     detail = Detail(
         reason=ruling.reason,
-        change=change_by(model.incidents.get(incident_id(signal)), signal),
+        change=change_by(model.incidents.get(whose), signal),
         signal=signal,
         expires_ms=now_ms + actions.approval_expiry_ms if ruling.step is Step.PROPOSED else 0,
     )
-    decision = about(signal, ruling.step, now_ms, setting, detail, mode)
+    decision = about(signal, ruling.step, now_ms, setting, detail, mode, whose)
     return with_action(decision, model, signal, setting) if ruling.step is Step.DECIDED else decision
 
 

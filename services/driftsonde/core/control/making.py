@@ -26,9 +26,15 @@ def id_of_decision(signal: Signal) -> str:
 
 
 def about(
-    signal: Signal, taken: Step, now_ms: int, setting: Setting, detail: Detail, mode: Mode | None = None
+    signal: Signal,
+    taken: Step,
+    now_ms: int,
+    setting: Setting,
+    detail: Detail,
+    mode: Mode | None = None,
+    incident: str = "",
 ) -> Decision:
-    """The first step of the decision that a signal leads to."""
+    """The first step of the decision that a signal leads to; `incident`: the one that it belongs to, "" for its own."""
     governance = setting.governance(signal.model)
     impact = (
         ""
@@ -41,7 +47,7 @@ def about(
         kind=Kind(signal.kind.value),
         model=signal.model,
         version=signal.version,
-        incident=incident_id(signal),
+        incident=incident or incident_id(signal),
         signal=signal.id,
         mode=mode,
         actor=CONTROLLER,
@@ -210,7 +216,7 @@ def _broken_data(model: ModelState) -> str:
     found = (
         incident.id
         for incident in model.incidents.values()
-        if incident.rule is Rule.QUALITY and incident.status is not Status.RESOLVED
+        if Rule.QUALITY in incident.rules and incident.status is not Status.RESOLVED
     )
     return next(found, "")
 
