@@ -22,7 +22,6 @@ from driftsonde.adapters.outbound import (
 from driftsonde.adapters.webhook import parse_secret
 from driftsonde.core.control.retry import Answer
 
-NOW = datetime.now(UTC)  # the reference library compares with the clock
 SECRET = "whsec_" + base64.b64encode(bytes([2]) * 32).decode()
 NO_HOSTS = frozenset[str]()
 
@@ -98,6 +97,10 @@ def test_addresses_of_the_open_internet(address: str) -> None:
     assert is_public(address)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)  # the reference library compares with the clock
+
+
 def send(
     url: str, addresses: list[str], allow: frozenset[str] = NO_HOSTS
 ) -> tuple[Answer, list[httpx.Request]]:
@@ -114,7 +117,7 @@ def send(
         return addresses
 
     async def run() -> Answer:
-        sender = Sender(allow, lambda: NOW, lookup, httpx.MockTransport(answer))
+        sender = Sender(allow, _now, lookup, httpx.MockTransport(answer))
         try:
             reply = await sender.send(Request(url, b"{}", keys=(parse_secret(SECRET),), id="m1"))
             return reply.answer
@@ -190,7 +193,7 @@ def exchange(request: Request, response: httpx.Response) -> tuple[Reply, httpx.R
         return ["93.184.215.14"]
 
     async def run() -> Reply:
-        sender = Sender(NO_HOSTS, lambda: NOW, lookup, httpx.MockTransport(answer))
+        sender = Sender(NO_HOSTS, _now, lookup, httpx.MockTransport(answer))
         try:
             return await sender.send(request)
         finally:
