@@ -21,7 +21,7 @@ from bench.peers.compare import ENVIRONMENTS
 from bench.peers.environments import PEERS, NotInstalled, python_of
 
 # They take some milliseconds a window and column: few seeds, and they fire often enough to be told from those.
-SEEDS = 3
+SEEDS = 2
 _RUN_S = 1_800
 _ROOT = Path(__file__).parents[2]
 
