@@ -27,6 +27,7 @@ from bench.detection.streams import (
     OutcomeStream,
     Wander,
     bernoulli,
+    briefly_worse,
     generated,
     wandering,
 )
@@ -72,6 +73,7 @@ def _tasks(quick: bool, elec2: Path | None, pythons: dict[str, str]) -> list[Tas
     """What can be measured by itself, in the order of the table."""
     seeds, wandering_seeds, few, column_seeds = (6, 2, 2, 2) if quick else (60, 30, 10, 20)
     tasks: list[Task] = [partial(_reference, changed, seeds, quick) for changed in (False, True)]
+    tasks.append(partial(_briefly_worse, seeds, quick))
     for wander in WANDERS:
         tasks += [partial(_wandering, wander, wandering_seeds, rise, quick) for rise in (0.0, 0.1)]
     tasks += [partial(_generated, name, few, quick) for name in (("Sine",) if quick else GENERATORS)]
@@ -96,6 +98,11 @@ def _reference(changed: bool, seeds: int, quick: bool) -> Iterator[Score]:
     for name in river_rules.DETECTORS:
         pages = river_rules.watch(name, stream, False, _seeds(name, stream))
         yield _score(stream, f"{name}, not shown the baseline", pages)
+
+
+def _briefly_worse(seeds: int, quick: bool) -> Iterator[Score]:
+    for stream in briefly_worse(seeds):
+        yield from _outcomes(stream, quick)
 
 
 def _wandering(wander: Wander, seeds: int, rise: float, quick: bool) -> Iterator[Score]:

@@ -57,6 +57,18 @@ def bernoulli(seeds: int, changed: bool) -> OutcomeStream:
     return OutcomeStream(name, np.array(errors), ((_CHANGE, ROWS),) if changed else ())
 
 
+def briefly_worse(seeds: int) -> list[OutcomeStream]:
+    """An error rate of 0.05, 0.1 or 0.2 that is 0.05 higher for 1,000 rows."""
+    streams = []
+    for healthy in (0.05, 0.1, 0.2):
+        rate = np.full(BASELINE_ROWS + ROWS, healthy)
+        rate[BASELINE_ROWS + _CHANGE : BASELINE_ROWS + _CHANGE + 1_000] += 0.05
+        errors = [np.random.default_rng(seed).random(len(rate)) < rate for seed in range(seeds)]
+        name = f"Bernoulli {healthy:g} → {healthy + 0.05:g} for 1,000 rows"
+        streams.append(OutcomeStream(name, np.array(errors), ((_CHANGE, _CHANGE + 1_000),)))
+    return streams
+
+
 @dataclass(frozen=True, slots=True)
 class Wander:
     """What moves the log odds of a healthy error rate of about 0.2: a daily wave and an autoregression (standard

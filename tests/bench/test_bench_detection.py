@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.detection.again import with_score
+from bench.detection.bounds import bound
 from bench.detection.column_rules import RULES
 from bench.detection.columns import (
     BINS,
@@ -22,7 +24,16 @@ from bench.detection.pictures import draw, trace
 from bench.detection.report import to_json, to_markdown
 from bench.detection.river_rules import watch
 from bench.detection.scoring import score
-from bench.detection.streams import BASELINE_ROWS, ROWS, WANDERS, OutcomeStream, bernoulli, wandering
+from bench.detection.streams import (
+    BASELINE_ROWS,
+    ROWS,
+    WANDERS,
+    OutcomeStream,
+    Wander,
+    bernoulli,
+    briefly_worse,
+    wandering,
+)
 from driftsonde.core.statistics.distances import jensen_shannon_distance, population_stability_index
 
 
@@ -121,3 +132,27 @@ def test_the_peers_own_code_finds_a_gross_shift_in_its_own_environment() -> None
         {"evidently": "Evidently", "nannyml": "NannyML"}[n] for n in pythons
     }
     assert all(any(page in (1_500, 2_000) for page in one.pages[0]) for one in found)
+
+
+def test_our_rules_measured_again_take_their_places_and_the_others_stay() -> None:
+    first = score("a", "ours", [[]], 10, ())
+    other, elsewhere = score("a", "ADWIN", [[3]], 10, ()), score("b", "ADWIN", [[]], 10, ())
+    again = score("a", "ours", [[1]], 10, ())
+    assert with_score([first, other, elsewhere], again) == [again, other, elsewhere]
+    added = score("b", "ours", [[]], 10, ())
+    assert with_score([first, other, elsewhere], added) == [first, other, added, elsewhere]
+    assert with_score([first], score("c", "ours", [[]], 10, ()))[-1].stream == "c"
+
+
+def test_what_no_detector_can_find_is_less_where_the_healthy_stream_wanders() -> None:
+    independent = bound(Wander("independent rows"), 0.05, 1_000)
+    wandering_rate = bound(WANDERS[2], 0.05, 1_000)
+    # Without dependence: d^2 = n s^2 / (p q), less the error of the mean of 10,000 rows before.
+    assert independent.distance == pytest.approx(np.sqrt(1_000 * 0.05**2 / 0.16 * 10 / 11), rel=0.01)
+    assert wandering_rate.power < 0.1 < 0.85 < independent.power
+
+
+def test_a_stream_is_worse_for_a_thousand_rows() -> None:
+    streams = briefly_worse(5)
+    assert [stream.loss for stream in streams] == pytest.approx([0.05] * 3, abs=0.02)
+    assert {stream.changes for stream in streams} == {((5_000, 6_000),)}

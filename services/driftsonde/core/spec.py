@@ -203,10 +203,10 @@ _DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30, Period.QUARTER: 91, Pe
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many false pages a period of one model may have, in expectation, from drift and performance together.
+    """How many false pages a period of one model may have, in expectation, from drift, quality and performance together.
 
-    learning_windows: so many healthy windows are learned first, of inputs and of outcomes each; until then, and for
-    regressions and quality, every window is held against the bars of its rule by itself, without a budget.
+    learning_windows: so many healthy windows are learned first, of inputs and of outcomes each; until then
+    every window is held against the bars of its rule by itself, without a budget.
     """
 
     false_pages: float = 1.0
