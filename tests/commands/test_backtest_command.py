@@ -14,7 +14,6 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.dead_letters import SourceMessage
 from driftsonde.adapters.kafka import producer_config
 from driftsonde.adapters.settings import Settings, environment
-from driftsonde.adapters.specs import spec_to_toml
 from driftsonde.adapters.stored_windows import read_windows
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record, version_record
 from driftsonde.adapters.wire_sketches import SKETCH_TYPES
@@ -24,6 +23,7 @@ from driftsonde.core.backtest import plans_under, replay
 from driftsonde.core.spec import CanaryRule
 from driftsonde.judge.storage import JudgeStorage
 from driftsonde.standalone.cluster import Cluster
+from spec_files import spec_to_toml
 from stream_examples import PLANS, SHOP
 
 pytestmark = pytest.mark.io
