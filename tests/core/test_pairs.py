@@ -13,6 +13,7 @@ from driftsonde.core.contest import (
     PAIRED_ERROR,
     Comparison,
     differences,
+    pairs_from,
     window_numbers,
 )
 from driftsonde.core.events import Floats, Variant
@@ -197,11 +198,29 @@ def test_a_regression_s_comparison_goes_with_its_shadow() -> None:
     assert state.comparisons == {}
 
 
+@pytest.mark.parametrize(
+    ("pairs", "regression"),
+    [
+        (Pairs(200, 30, 10), False),
+        (Pairs(7, 0, 7), False),
+        (NO_PAIRS, False),
+        (Pairs(40, sums=(30.0, 10.0, 50.0, 20.0, 10.0)), True),
+        (NO_PAIRS, True),
+    ],
+)
+def test_pairs_can_be_had_again_from_a_windows_numbers(pairs: Pairs, regression: bool) -> None:
+    again = pairs_from({metric.name: metric for metric in window_numbers(pairs, regression, 0.95)})
+    assert replace(again, sums=()) == replace(pairs, sums=())
+    assert again.sums == pytest.approx(pairs.sums)
+    assert pairs_from({}) == NO_PAIRS
+
+
 def test_numbers_of_a_window_are_those_of_its_rows() -> None:
     difference, disagreement = window_numbers(Pairs(200, 30, 10), False, 0.95)
     assert (difference.name, difference.value, difference.n) == ("paired_difference", -0.1, 200)
     assert difference.lower < -0.1 < difference.upper < 0
     assert disagreement.value == 0.2
-    (error,) = window_numbers(Pairs(2, sums=(3.0, 1.0, 5.0, 2.0, 1.0)), True, 0.95)
+    error, *sizes = window_numbers(Pairs(2, sums=(3.0, 1.0, 5.0, 2.0, 1.0)), True, 0.95)
     assert error.value == 1.0
+    assert [size.value for size in sizes] == pytest.approx([1.5, 0.5, 2.5**0.5, 0.5**0.5, 1.0])
     assert np.isnan(window_numbers(NO_PAIRS, False, 0.95)[0].value)

@@ -9,7 +9,7 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.core.chunks import Kind
 from driftsonde.core.events import Variant
 from driftsonde.core.plan import Plan
-from driftsonde.core.rebarring import KEPT, StoredWindow, used_bins
+from driftsonde.core.rebarring import KEPT, OUTCOMES_KEPT, StoredWindow, used_bins
 from driftsonde.core.verdict import Metric
 from driftsonde.core.window import WindowKey
 
@@ -46,7 +46,7 @@ def read_windows(store: Store, model: str, plans: Mapping[str, Plan]) -> list[St
             _METRICS, {**params, "kept": list(KEPT)}
         ):
             key = WindowKey(start_ms, model, version, Variant(variant), segment)
-            kind = Kind.OUTCOMES if name in ("accuracy", "rmse") else Kind.INPUTS
+            kind = Kind.OUTCOMES if name in OUTCOMES_KEPT else Kind.INPUTS
             found[key, kind].append(Metric(column, name, n, value, lower, upper))
         windows.extend(
             StoredWindow(

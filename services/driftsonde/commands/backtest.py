@@ -22,6 +22,7 @@ from driftsonde.adapters.topics import MODELS
 from driftsonde.adapters.wire_models import MODEL_RECORD
 from driftsonde.commands.errors import BadInput, read_document, settings_of_environment, world_failures
 from driftsonde.core.backtest import (
+    NOT_REPLAYED,
     Page,
     Plans,
     Span,
@@ -67,7 +68,7 @@ class Sweep:
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a backtest found. as_stored: signals of today's policy that are in the store; replayed, stored: how many
-    there are by the replay, and in the store."""
+    there are by the replay, and in the store, which may have some of the rules not replayed."""
 
     model: str
     period: Span
@@ -80,6 +81,7 @@ class Report:
     tried: Sequence[Tried]
     sweeps: Sequence[Sweep]
     budget: float
+    not_replayed: Sequence[Rule] = NOT_REPLAYED
 
 
 @click.command()
@@ -111,7 +113,7 @@ def backtest(
     """Try another policy on the windows of MODEL that were judged, beside today's: pages, delays, what would be missed.
 
     Also says which thresholds would meet a budget of pages. Nothing is sent or stored. Today's baselines are taken for all
-    windows. Reads DRIFTSONDE_KAFKA_* (the models) and DRIFTSONDE_CLICKHOUSE_*.
+    windows. Fairness and columns watched together are not replayed. Reads DRIFTSONDE_KAFKA_* (the models) and DRIFTSONDE_CLICKHOUSE_*.
     """
     spans = [_span(text) for text in incidents]
     other = read_document(path, spec_from_toml) if path else None
@@ -190,7 +192,8 @@ def as_markdown(report: Report) -> str:
         "",
         f"{report.windows} windows, {_time(period.start_ms)} to {_time(period.end_ms)}; "
         f"{len(report.incidents)} incidents ({named}).",
-        f"Today's policy gives {report.replayed} signals, {report.as_stored} of the {report.stored} that are stored.",
+        f"Today's policy gives {report.replayed} signals, {report.as_stored} of the {report.stored} that are stored. "
+        f"Not replayed: {' and '.join(report.not_replayed)}.",
         "",
         "| policy | pages | pages a week | found | missed | median delay | beside | retrain | rollback |",
         "|---|---|---|---|---|---|---|---|---|",

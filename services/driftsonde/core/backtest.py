@@ -1,7 +1,7 @@
 """What another policy would have said about windows that were judged: the rules of the live path over stored numbers.
 
-Replaying the policy that judged them gives the signals that were given. Times are event time: how long the labels were waited
-for comes on top of a delay.
+Replaying the policy that judged them gives the signals that were given, but for `NOT_REPLAYED`. Times are event time: how long the
+labels were waited for comes on top of a delay.
 """
 
 import math
@@ -12,12 +12,14 @@ from itertools import groupby
 import numpy as np
 
 from driftsonde.core.chunks import Kind
+from driftsonde.core.contest import pairs_from
 from driftsonde.core.judging import (
     INPUT_RULES,
     OUTCOME_RULES,
     ModelState,
     apply_rules,
 )
+from driftsonde.core.pairs import Pairs
 from driftsonde.core.plan import Plan
 from driftsonde.core.rebarring import StoredWindow, rebarring, under_policy
 from driftsonde.core.reigns import Arm
@@ -30,6 +32,9 @@ WEEK_MS = 7 * 24 * 3_600_000
 # The bars that a sweep tries, from strict to lenient.
 PSI_TRIED = (0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5)
 DROP_TRIED = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
+
+# What these rules were held against is not in the numbers that are stored.
+NOT_REPLAYED = (Rule.FAIRNESS, Rule.MULTIVARIATE)
 
 _PAGES = (SignalKind.ALERT, SignalKind.RETRAIN, SignalKind.ROLLBACK)
 
@@ -97,7 +102,10 @@ def replay(plans: Plans, windows: Iterable[StoredWindow]) -> list[Signal]:
         state, said = apply_rules(state, judged, INPUT_RULES if kind is Kind.INPUTS else OUTCOME_RULES)
         signals.extend(said)
         if kind is Kind.OUTCOMES:
-            state, said = compare_versions(state, {window.key: _arm(window) for window in together}, plans)
+            arms = {window.key: _arm(window) for window in together}
+            state, said = compare_versions(
+                state, arms, plans, {window.key: _pairs(window) for window in together}
+            )
             signals.extend(said)
     return sorted(signals, key=lambda signal: (signal.window_end_ms, signal.id))
 
@@ -111,6 +119,11 @@ def _arm(window: StoredWindow) -> Arm:
     if mae is None or rmse is None or not math.isfinite(mae.value + rmse.value):
         return Arm()
     return Arm(mae.n, 0, mae.value * mae.n, rmse.value * rmse.value * mae.n)
+
+
+def _pairs(window: StoredWindow) -> Pairs:
+    """Rows that champion and shadow both answered; a shadow's windows have any."""
+    return pairs_from({metric.name: metric for metric in window.metrics})
 
 
 def plans_under(plans: Plans, policy: Policy, policy_id: str = "") -> Plans:

@@ -1,10 +1,11 @@
 """How a new version compares with the champion so far: the intervals that hold at every window at once."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from driftsonde.core.events import Variant
-from driftsonde.core.pairs import Pairs
+from driftsonde.core.pairs import NO_PAIRS, Pairs
 from driftsonde.core.reigns import Arm
 from driftsonde.core.spec import CanaryRule
 from driftsonde.core.statistics.anytime import mean_difference_sequence
@@ -15,6 +16,15 @@ from driftsonde.core.verdict import Metric
 DIFFERENCE = "accuracy_difference"
 PAIRED_DIFFERENCE = "paired_accuracy_difference"
 PAIRED_ERROR = "paired_error_difference"
+# Of one window, from which its pairs can be had again (`pairs_from`).
+WINDOW_DIFFERENCE, DISAGREEMENT = "paired_difference", "paired_disagreement"
+PAIRED_SIZES = (
+    "paired_champion_mae",
+    "paired_mae",
+    "paired_champion_rmse",
+    "paired_rmse",
+    "paired_difference_rms",
+)
 ERROR_DIFFERENCE = "error_difference"
 # An asymptotic sequence begins at some hundreds of rows of each side.
 FEWEST_ERRORS = 200
@@ -136,7 +146,8 @@ def _paired_error(pairs: Pairs, rule: CanaryRule, alpha: float) -> Metric:
 def window_numbers(pairs: Pairs, regression: bool, confidence: float) -> list[Metric]:
     """Of one window's pairs by itself: `paired_difference`, new version minus champion in accuracy (regression: champion minus
     new version in absolute error, the label's unit) with a normal interval; of a classification also
-    `paired_disagreement`, the share of rows on which only one of both was right, with Wilson's.
+    `paired_disagreement`, the share of rows on which only one of both was right, with Wilson's; of a regression
+    `PAIRED_SIZES`, the errors of both on those rows and the root mean square of how the absolute ones differ.
     """
     n = pairs.n
     if regression:
@@ -148,9 +159,36 @@ def window_numbers(pairs: Pairs, regression: bool, confidence: float) -> list[Me
     bounds = NO_BOUNDS
     if n > 1 and math.isfinite(total + squares):
         bounds = normal_mean(n, total, max(squares, total * total / n), confidence)
-    found = [Metric("", "paired_difference", n, total / n if n else math.nan, bounds.lower, bounds.upper)]
-    if not regression:
+    found = [Metric("", WINDOW_DIFFERENCE, n, total / n if n else math.nan, bounds.lower, bounds.upper)]
+    if regression:
+        means = [value / n if n else math.nan for value in pairs.sums[:2]]
+        roots = [
+            math.sqrt(max(0.0, value) / n) if n else math.nan
+            for value in (pairs.sums[2], pairs.sums[4], squares)
+        ]
+        sizes = zip(PAIRED_SIZES, (*means, *roots), strict=True)
+        found.extend(Metric("", name, n, value) for name, value in sizes)
+    else:
         share = wilson(squares, n, confidence) if n else NO_BOUNDS
         value = squares / n if n else math.nan
-        found.append(Metric("", "paired_disagreement", n, value, share.lower, share.upper))
+        found.append(Metric("", DISAGREEMENT, n, value, share.lower, share.upper))
     return found
+
+
+def pairs_from(numbers: Mapping[str, Metric]) -> Pairs:
+    """The pairs that `window_numbers` told of, by name; of a regression up to rounding. None where they are not among the numbers,
+    as in a regression's windows of before `PAIRED_SIZES` were told."""
+    difference, disagreement = numbers.get(WINDOW_DIFFERENCE), numbers.get(DISAGREEMENT)
+    if difference is None or not difference.n:
+        return NO_PAIRS
+    n = difference.n
+    if disagreement is not None:
+        net, differing = round(difference.value * n), round(disagreement.value * n)
+        return Pairs(n, (differing - net) // 2, (differing + net) // 2)
+    if any(name not in numbers for name in PAIRED_SIZES):
+        return NO_PAIRS
+    champion, shadow, *roots = (numbers[name].value for name in PAIRED_SIZES)
+    champion_squares, shadow_squares, squares = (root * root for root in roots)
+    product = (champion_squares + shadow_squares - squares) / 2
+    means = (champion, shadow, champion_squares, product, shadow_squares)
+    return Pairs(n, sums=tuple(n * value for value in means))

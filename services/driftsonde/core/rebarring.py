@@ -11,6 +11,7 @@ import numpy as np
 
 from driftsonde.core.baseline import NumericReference, Reference
 from driftsonde.core.chunks import WHOLE, Kind
+from driftsonde.core.contest import DISAGREEMENT, PAIRED_SIZES, WINDOW_DIFFERENCE
 from driftsonde.core.judging import JudgedWindow
 from driftsonde.core.plan import Plan
 from driftsonde.core.spec import Policy
@@ -21,8 +22,9 @@ from driftsonde.core.window import WindowKey
 ROWS = "rows"
 _RATES = ("missing_rate", "unseen_rate", "out_of_range_rate")
 _PERFORMANCE = ("accuracy", "rmse")
-# What the rules look at, and how many rows there were.
-KEPT = (ROWS, "psi", *_RATES, *_PERFORMANCE, "mae")
+# What the rules look at, of outcomes and of inputs, and how many rows there were.
+OUTCOMES_KEPT = (*_PERFORMANCE, "mae", WINDOW_DIFFERENCE, DISAGREEMENT, *PAIRED_SIZES)
+KEPT = (ROWS, "psi", *_RATES, *OUTCOMES_KEPT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ _MEANINGS = {
     "paired_difference": "new version minus champion in accuracy on rows that both answered (a regression: champion minus new "
     "version in absolute error), in this window.",
     "paired_disagreement": "rows that only one of both had right, as a share of those.",
+    "paired_mae": "the new version's error on rows that both answered (paired_champion_mae: the champion's; likewise paired_rmse and "
+    "paired_champion_rmse), in this window; paired_difference_rms: how far the two absolute errors lie apart, root mean square.",
     "accuracy_difference": "new version minus champion in accuracy over all windows so far, by a confidence sequence.",
     "paired_accuracy_difference": "the same by the rows that both answered alone.",
     "paired_error_difference": "the champion's mean absolute error minus the new version's on the same rows, over all windows so far.",
