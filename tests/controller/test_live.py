@@ -41,10 +41,21 @@ def metric(
     revision: int = 0,
 ) -> dict[str, object]:
     return {
-        "model": "m", "version": version, "variant": variant, "segment": "", "column": column,
-        "metric": name, "window_start": START + hour * HOUR, "window_end": START + (hour + 1) * HOUR,
-        "n": n, "value": value, "lower": 0.0, "upper": 1.0, "threshold": float("nan"),
-        "breached": False, "revision": revision,
+        "model": "m",
+        "version": version,
+        "variant": variant,
+        "segment": "",
+        "column": column,
+        "metric": name,
+        "window_start": START + hour * HOUR,
+        "window_end": START + (hour + 1) * HOUR,
+        "n": n,
+        "value": value,
+        "lower": 0.0,
+        "upper": 1.0,
+        "threshold": float("nan"),
+        "breached": False,
+        "revision": revision,
     }
 
 
