@@ -71,6 +71,7 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "actions.retrain_per_week": _Limit("1 to 16", lambda value: 1 <= value <= 16),
         "actions.retrain_cost": _Limit(f"0 to {_MAX_VALUE:g}", lambda value: 0 <= value <= _MAX_VALUE),
         "actions.retrain_budget": _Limit(f"0 to {_MAX_VALUE:g}", lambda value: 0 <= value <= _MAX_VALUE),
+        "actions.learning_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
         "actions.approvals": _Limit("1 to 10", lambda value: 1 <= value <= 10),
         "actions.approval_expiry_ms": _Limit("1m to 365d", lambda value: MINUTE_MS <= value <= 365 * _DAY_MS),
     }

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 from driftsonde.adapters.metrics import Metrics
 from driftsonde.adapters.service import Conditions
@@ -121,11 +121,10 @@ class Controller:
         decisions: list[Decision] = []
         answers: list[tuple[Request, list[Decision]]] = []
         state = self.state
-        for signal in signals:
-            state, taken = step(state, signal, self.now_ms(), self.setting)
-            decisions += taken
-        for news in self._registrations():
-            state, taken = step(state, news, self.now_ms(), self.setting)
+        # What is registered comes first: it says whether a model still learns.
+        events: Iterator[Input] = chain(self._registrations(), signals)
+        for event in events:
+            state, taken = step(state, event, self.now_ms(), self.setting)
             decisions += taken
         sweep = self._sweep_is_due()
         requests = [*self._requests(), *([Request(Tick())] if sweep else [])]

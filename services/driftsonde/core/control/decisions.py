@@ -108,6 +108,7 @@ class Detail:
     review, the role of who says it, whether they approve, and which items of the checklist are done.
     impact: what the incident costs, in a sentence. cost: what the retraining costs by the policy.
     parent, parent_step, target, attempts: of a delivery, the step that was told, to whom, in how many tries.
+    learning_until_ms: when the learning period ends that the signal falls into (event time); 0 = none.
     """
 
     reason: str = ""
@@ -134,6 +135,7 @@ class Detail:
     done: tuple[str, ...] = ()
     impact: str = ""
     cost: float = 0.0
+    learning_until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

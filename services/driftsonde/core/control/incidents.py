@@ -52,6 +52,7 @@ class Incident:
     `signals` counts the signals; `last_signal` is the id of the newest. 0 and "" stand for not yet. `resolved_by` is
     "controller" where the numbers are back within bounds. `false_alarm`: a person says that nothing was wrong.
     `members`: its episodes, the first first; `rule` is the first's. `columns`: what contributes, the most first.
+    `learning_until_ms`: it opened in a learning period that ends then, and nobody was told of it; 0 once people are.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Incident:
     false_alarm: bool = False
     members: tuple[Member, ...] = ()
     columns: tuple[Contribution, ...] = ()
+    learning_until_ms: int = 0
 
     @property
     def rules(self) -> frozenset[Rule]:
@@ -172,7 +174,10 @@ def _opened(decision: Decision, signal: Signal, before: Incident | None) -> Inci
         before is not None and before.status is not Status.RESOLVED
     ):  # it has become worse: as urgent as what joined it
         worse = _updated(before, signal, now_ms)
-        return replace(worse, status=Status.OPEN, rule=signal.rule, segment=signal.segment)
+        worse = replace(worse, status=Status.OPEN, rule=signal.rule, segment=signal.segment)
+        if before.learning_until_ms and not decision.detail.learning_until_ms:  # for people it begins now
+            return replace(worse, opened_ms=now_ms, learning_until_ms=0)
+        return worse
     return Incident(
         id=decision.incident,
         status=Status.OPEN,
@@ -189,6 +194,7 @@ def _opened(decision: Decision, signal: Signal, before: Incident | None) -> Inci
         last_signal=signal.id,
         members=_with_member((), signal),
         columns=_ranked((), signal),
+        learning_until_ms=decision.detail.learning_until_ms,
     )
 
 
@@ -220,7 +226,7 @@ def _updated(incident: Incident, signal: Signal, now_ms: int) -> Incident:
         summary=_summary(incident, signal),
         since_ms=min(incident.since_ms, signal.since_ms),
         updated_ms=now_ms,
-        signals=incident.signals + 1,
+        signals=incident.signals + (signal.id != incident.last_signal),
         last_signal=signal.id,
         members=_with_member(incident.members, signal),
         columns=_ranked(incident.columns, signal),

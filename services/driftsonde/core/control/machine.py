@@ -50,6 +50,7 @@ from driftsonde.core.control.inputs import (
     Tick,
     Verdict,
 )
+from driftsonde.core.control.learning import graduations, learning_of, withheld
 from driftsonde.core.control.leaving import farewells, why_gone
 from driftsonde.core.control.making import about, expired, id_of_decision, next_step, obstacle_to, with_action
 from driftsonde.core.control.people import on_answer, on_split_change
@@ -135,10 +136,11 @@ def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> l
         return [about(signal, Step.SUPPRESSED, now_ms, setting, Detail(reason=gone, signal=signal))]
     match signal.kind:
         case SignalKind.ALERT:
-            change = change_by(incident, signal)
+            until_ms = learning_of(model, signal, "", setting.governance(signal.model).actions)
+            change = _change(incident, signal, until_ms)
             if incident is not None and change is Change.UPDATED and _is_worse(incident, signal, setting):
                 change = Change.OPENED
-            detail = Detail(reason=signal.summary, change=change, signal=signal)
+            detail = Detail(reason=signal.summary, change=change, signal=signal, learning_until_ms=until_ms)
             return [about(signal, Step.DECIDED, now_ms, setting, detail, incident=whose)]
         case SignalKind.RESOLVE:
             return _on_resolve(model, signal, now_ms, setting)
@@ -151,6 +153,13 @@ def _on_signal(state: State, signal: Signal, now_ms: int, setting: Setting) -> l
         case SignalKind.RETRAIN | SignalKind.ROLLBACK:
             brakes = Brakes(state.stopped(signal.model), maintenance_of(model, now_ms))
             return [_on_request(model, signal, brakes, now_ms, setting)]
+
+
+def _change(incident: Incident | None, signal: Signal, until_ms: int) -> Change:
+    """What a signal does to its incident; one that nobody was told of, as it began while the model learned, opens for people
+    with the first signal after that."""
+    unheard = incident is not None and incident.learning_until_ms and not until_ms
+    return Change.OPENED if unheard else change_by(incident, signal)
 
 
 def _is_worse(incident: Incident, signal: Signal, setting: Setting) -> bool:
@@ -193,12 +202,17 @@ def _on_request(model: ModelState, signal: Signal, brakes: Brakes, now_ms: int, 
     """A retrain or rollback signal: the policy says what becomes of it."""
     actions = setting.governance(signal.model).actions
     mode = actions.retrain if signal.kind is SignalKind.RETRAIN else actions.rollback
-    ruling = rule(mode, obstacle_to(model, signal, signal.window_end_ms, now_ms, setting), brakes)
+    obstacle = obstacle_to(model, signal, signal.window_end_ms, now_ms, setting)
+    ruling = rule(mode, obstacle, brakes)
+    until_ms = learning_of(model, signal, obstacle, actions)
+    if until_ms:
+        ruling = withheld(until_ms, ruling)
     whose = incident_of(model.incidents.values(), signal)
     detail = Detail(
         reason=ruling.reason,
-        change=change_by(model.incidents.get(whose), signal),
+        change=_change(model.incidents.get(whose), signal, until_ms),
         signal=signal,
+        learning_until_ms=until_ms,
         expires_ms=now_ms + actions.approval_expiry_ms if ruling.step is Step.PROPOSED else 0,
     )
     decision = about(signal, ruling.step, now_ms, setting, detail, mode, whose)
@@ -270,4 +284,10 @@ def _on_tick(state: State, now_ms: int, setting: Setting) -> list[Decision]:
         if now_ms >= proposal.detail.expires_ms
     ]
     urgent = (it for it in escalations(state, now_ms, setting) if not why_quiet(state, it, now_ms))
-    return [*lapsed, *awakened(state, now_ms, setting), *late_stages(state, now_ms, setting), *urgent]
+    return [
+        *lapsed,
+        *awakened(state, now_ms, setting),
+        *graduations(state, now_ms, setting),
+        *late_stages(state, now_ms, setting),
+        *urgent,
+    ]

@@ -1,4 +1,4 @@
-"""When nobody is told: while an incident is snoozed, and during maintenance."""
+"""When nobody is told: while a model learns, while an incident is snoozed, and during maintenance."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
 from driftsonde.core.control.inputs import Setting
+from driftsonde.core.control.learning import in_words
 from driftsonde.core.control.making import next_step
 from driftsonde.core.control.state import ModelState, State
 
@@ -32,15 +33,24 @@ def hushed(state: State, decision: Decision, now_ms: int) -> Decision:
     why = why_quiet(state, decision, now_ms)
     if not why or not decision.detail.recipients:
         return decision
+    if decision.detail.learning_until_ms:
+        why += f"; it would have told {', '.join(decision.detail.recipients)}"
     return replace(decision, detail=replace(decision.detail, recipients=(), quiet=why))
 
 
 def why_quiet(state: State, decision: Decision, now_ms: int) -> str:
-    """Why nobody is told of this decision; "" where people are."""
+    """Why nobody is told of this decision; "" where people are.
+
+    What people do about an incident that nobody was told of is nobody's news either.
+    """
+    incident = state.model(decision.model).incidents.get(decision.incident)
+    if decision.detail.learning_until_ms:
+        return in_words(decision.detail.learning_until_ms)
+    if incident is not None and incident.learning_until_ms and decision.detail.change is not Change.OPENED:
+        return f"nobody was told of the incident: it was {in_words(incident.learning_until_ms)}"
     if decision.kind not in _HUSHED_KINDS or decision.actor != CONTROLLER or decision.step is Step.FAILED:
         return ""
     model = state.model(decision.model)
-    incident = model.incidents.get(decision.incident)
     ends = decision.detail.change is Change.RESOLVED
     if incident is not None and not ends and now_ms < incident.snoozed_until_ms:
         return f"the incident is snoozed until {_iso(incident.snoozed_until_ms)}"
@@ -85,7 +95,9 @@ def _silent(decision: Decision) -> Decision:
 
 def _left_open(model: ModelState) -> str:
     still = [
-        incident.summary for incident in model.incidents.values() if incident.status is not Status.RESOLVED
+        incident.summary
+        for incident in model.incidents.values()
+        if incident.status is not Status.RESOLVED and not incident.learning_until_ms
     ]
     return f"the maintenance is over; {len(still)} incidents are open{''.join(f'; {it}' for it in still[:5])}"
 
