@@ -141,13 +141,17 @@ def stores(folder: Path, start: datetime = START) -> Iterator[tuple[Store, Store
 
 
 def serve(
-    desk: Desk, store: Store, tokens: tuple[Token, ...] = (), state: Callable[[], State] | None = None
+    desk: Desk,
+    store: Store,
+    tokens: tuple[Token, ...] = (),
+    state: Callable[[], State] | None = None,
+    catalogue: Catalogue = CATALOGUE,
 ) -> Door:
     """`state` in place of the desk's own."""
     guard = Guard(lambda: tokens, lambda: 0.0, lambda *_: None)
     backend = Backend(
         state or (lambda: desk.state),
-        lambda: CATALOGUE,
+        lambda: catalogue,
         desk.submit,
         Conditions(),
         CollectorRegistry(),

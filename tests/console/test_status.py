@@ -2,16 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from control_examples import after, setting, signal
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.clickhouse_migrations import apply_migrations
+from driftsonde.adapters.dead_letters import SourceMessage
 from driftsonde.adapters.resources import schemas_directory
 from driftsonde.adapters.settings import ClickHouseSettings, Settings, environment
+from driftsonde.archiver.rows import decision_rows, signal_rows
 from driftsonde.cli import main
-from driftsonde.console.fleet import Health, VersionState, read_fleet
+from driftsonde.console.fleet import Health, VersionState, read_fleet, read_open_episodes
+from driftsonde.core.control.inputs import Registered
+from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.registered import Registration
+from driftsonde.core.control.state import State
+from driftsonde.core.signals import SignalKind
+from driftsonde.core.spec import HOUR_MS, ActionPolicy
 from driftsonde.standalone.store_process import running_store
 from monitored_fleet import DRIFT_FROM, HOUR, HOURS, START, insert_fleet
 
@@ -66,6 +76,36 @@ def test_health_is_the_worst_that_is_known(fleet: dict[tuple[str, str], VersionS
 
 def test_one_model_alone(store: Store) -> None:
     assert [version.model for version in read_fleet(store, "demand")] == ["demand"]
+
+
+def test_what_began_while_the_model_learns_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    actions = ActionPolicy(learning_ms=20 * HOUR_MS)
+    policy = replace(setting(), governance=lambda _: Governance(actions, "p1"))
+    said = [
+        signal(SignalKind.ALERT, "quiet", 5, model="young"),
+        signal(SignalKind.RETRAIN, "quiet", 6, model="young"),
+        signal(SignalKind.ALERT, "told", 19, model="young", version="2"),
+        signal(SignalKind.RETRAIN, "told", 20, model="young", version="2"),
+    ]
+    _, decisions = after(State(), [Registered("young", "", Registration(0, spec="{}")), *said], policy)
+    place = SourceMessage("", 0, 0, b"", b"")
+    store.insert_arrow("signals", signal_rows([(place, one) for one in said]))
+    store.insert_arrow("decisions", decision_rows([(place, one) for one in decisions]))
+    until = {
+        one.episode: one.learning_until for row in read_open_episodes(store, "young").values() for one in row
+    }
+    assert until == {"quiet": datetime(1970, 1, 1, 20, tzinfo=UTC), "told": None}
+
+    store.command("INSERT INTO metrics SELECT * REPLACE ('young' AS model) FROM metrics WHERE version = '1'")
+    for name, value in environment(Settings(clickhouse=store.settings)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(["status", "young"])
+    text = capsys.readouterr().out
+    assert "retrain of young (learning until 1970-01-01T20:00:00Z; would have paged)" in text
 
 
 def test_the_command(

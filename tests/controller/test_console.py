@@ -3,11 +3,14 @@
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from types import MappingProxyType
 
 import httpx
 import pytest
 
-from console_desk import TOKENS, Desk, serve, stores, with_incident, with_rollout
+from console_desk import CATALOGUE, TOKENS, Desk, serve, stores, with_incident, with_rollout
+from control_examples import after, setting, signal
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.controller.app import STANDING_BY
@@ -15,10 +18,17 @@ from driftsonde.controller.console_pages import COOKIE
 from driftsonde.controller.door import Door
 from driftsonde.controller.problems import Unavailable
 from driftsonde.core.control.incidents import Status
+from driftsonde.core.control.inputs import Registered
+from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.state import State
 from driftsonde.core.events import InvalidEvent
+from driftsonde.core.signals import SignalKind
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, Policy
 
 pytestmark = pytest.mark.io
+
+FAR_MS = 4_102_444_800_000  # 2100: a model that is registered then learns whenever the tests run
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +266,28 @@ def test_an_incident_says_what_since_when_and_why(rolling: tuple[httpx.Client, D
     )
     over = text_of(page.post(path, data={"action": "false-alarm"}))
     assert "local called it a false alarm at" in over
+
+
+def test_what_would_have_paged_is_shown_while_a_model_learns(store: Store) -> None:
+    actions = ActionPolicy(learning_ms=HOUR_MS)
+    news = Registered("fraud", "", Registration(FAR_MS, spec="{}"))
+    policy = replace(setting(), governance=lambda _: Governance(actions, "p1"))
+    desk = Desk(after(State(), [news, signal(SignalKind.ALERT)], policy)[0], policy)
+    spec = replace(CATALOGUE.specs["fraud"], policy=Policy(actions=actions))
+    learning = replace(CATALOGUE, specs=MappingProxyType({"fraud": spec}))
+    door = serve(desk, store, catalogue=learning)
+    with browser(door) as page:
+        said = "learning until 1 Jan 2100 01:00 UTC; would have paged"
+        assert said in text_of(page.get("/"))
+        assert f"Nobody was told: {said}." in text_of(page.get(f"/incidents/{desk.incident.id}"))
+        story = text_of(page.get("/models/fraud"))
+        assert "Learning until 1 Jan 2100 01:00 UTC: nobody is called" in story
+        assert said in story
+    door.close()
+    door = serve(desk, store)
+    with browser(door) as page:
+        assert "nobody is called" not in text_of(page.get("/models/fraud"))
+    door.close()
 
 
 def test_a_version_without_traffic_is_not_serving(store: Store) -> None:

@@ -93,7 +93,11 @@ def _show(versions: Sequence[VersionState], now: datetime, patience: timedelta) 
 
 def _open_lines(episodes: Iterable[Episode], now: datetime) -> Iterable[str]:
     for episode in sorted(episodes, key=lambda e: (e.since, e.episode)):
-        yield f"open for {age(now - episode.since)}: version {episode.version}, {episode.kind}: {episode.summary}"
+        until = episode.learning_until
+        quiet = f" (learning until {until:%Y-%m-%dT%H:%M:%SZ}; would have paged)" if until else ""
+        yield (
+            f"open for {age(now - episode.since)}: version {episode.version}, {episode.kind}: {episode.summary}{quiet}"
+        )
 
 
 def _plain(version: VersionState, health: Health) -> Any:

@@ -35,13 +35,25 @@ ORDER BY model, version, variant, column, metric
 # can't say that it is over. That a new version is good enough opens none.
 _EPISODES = """
 SELECT episode, model, version, any(rule), any(segment), min(since), max(window_end), argMax(kind, window_end),
-       argMax(summary, window_end)
+       argMax(summary, window_end), groupUniqArray(id)
 FROM signals FINAL
 WHERE ({model:String} = '' OR model = {model:String}) AND kind != 'promote'
       AND (model, version) NOT IN (SELECT model, version FROM departed_versions)
 GROUP BY episode, model, version
 HAVING countIf(kind = {resolve:String}) = 0
 ORDER BY min(since), episode
+"""
+
+
+# Nobody was told of an episode if all that was decided on its signals falls into the model's learning period.
+_LEARNING = """
+SELECT signal, min(until), max(until)
+FROM (
+    SELECT signal, JSONExtractInt(detail, 'learning_until_ms') AS until
+    FROM decisions
+    WHERE signal IN {signals:Array(String)}
+)
+GROUP BY signal
 """
 
 
@@ -56,7 +68,8 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """Something that is wrong and not over: `kind` is the last that was said about it."""
+    """Something that is wrong and not over: `kind` is the last that was said about it. `learning_until`: the end of the learning
+    period in which it began, and because of which nobody was told of it; None where people were."""
 
     episode: str
     version: str
@@ -66,6 +79,7 @@ class Episode:
     until: datetime
     kind: str
     summary: str
+    learning_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +154,24 @@ def read_fleet(store: Store, model: str = "") -> list[VersionState]:
 def read_open_episodes(store: Store, model: str = "") -> Mapping[tuple[str, str], tuple[Episode, ...]]:
     """By model and version, the oldest first."""
     rows = store.query_rows(_EPISODES, {"model": model, "resolve": SignalKind.RESOLVE.value})
+    learning = _read_learning(store, [signal for row in rows for signal in row[-1]]) if rows else {}
     found: dict[tuple[str, str], tuple[Episode, ...]] = {}
-    for episode, name, version, rule, segment, since, until, kind, summary in rows:
-        entry = Episode(episode, version, rule, segment, since, until, kind, summary)
+    for episode, name, version, rule, segment, since, until, kind, summary, signals in rows:
+        ends = _learning_until([learning[signal] for signal in signals if signal in learning])
+        entry = Episode(episode, version, rule, segment, since, until, kind, summary, ends)
         found[name, version] = (*found.get((name, version), ()), entry)
     return found
+
+
+def _read_learning(store: Store, signals: Sequence[str]) -> dict[str, tuple[int, int]]:
+    rows = store.query_rows(_LEARNING, {"signals": signals})
+    return {signal: (least_ms, most_ms) for signal, least_ms, most_ms in rows}
+
+
+def _learning_until(decided: Sequence[tuple[int, int]]) -> datetime | None:
+    if not decided or not all(least_ms for least_ms, _ in decided):
+        return None
+    return datetime.fromtimestamp(max(most_ms for _, most_ms in decided) / 1000, UTC)
 
 
 def _version(

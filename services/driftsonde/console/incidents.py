@@ -27,8 +27,8 @@ _DONE = {
 
 @dataclass(frozen=True, slots=True)
 class IncidentLine:
-    """`what` happened and why one can say so; `waits`: what a person is asked for, `done`: what was done; "" for
-    nothing."""
+    """`what` happened and why one can say so; `waits`: what a person is asked for, `done`: what was done; `learning`: why
+    nobody was told of it; "" for nothing."""
 
     id: str
     model: str
@@ -41,6 +41,7 @@ class IncidentLine:
     lasted: str
     waits: str
     done: str
+    learning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,9 @@ def incident_line(case: Case, told: Told, state: State, now: datetime) -> Incide
         lasted=age(timedelta(milliseconds=end_ms - incident.opened_ms)),
         waits=f"{waiting[0]} waits for approval" if waiting else "",
         done=", ".join(words for kind, words in _DONE.items() if kind in done),
+        learning=f"learning until {format_moment(incident.learning_until_ms)} UTC; would have paged"
+        if incident.learning_until_ms
+        else "",
     )
 
 

@@ -39,6 +39,7 @@ from driftsonde.core.control.inputs import (
     Snooze,
     Wish,
 )
+from driftsonde.core.control.learning import learning_until
 from driftsonde.core.spec import HOUR_MS
 from driftsonde.report.formats import format_moment
 from driftsonde.report.results import BinCount, ColumnWindow
@@ -174,6 +175,7 @@ def _models_router(pages: Pages) -> APIRouter:
             "model.html",
             person,
             page=page,
+            learning=_learning(backend, model, now),
             open=[line for line in _lines(backend, now, model) if line.status is not Status.RESOLVED],
             choices=PERIODS,
             windows=windows,
@@ -181,6 +183,13 @@ def _models_router(pages: Pages) -> APIRouter:
         )
 
     return router
+
+
+def _learning(backend: Backend, model: str, now: datetime) -> str:
+    """Until when a model learns, "" where it does not (any more)."""
+    spec = backend.catalogue().spec(model)
+    until_ms = learning_until(backend.state().model(model), spec.policy.actions) if spec else 0
+    return format_moment(until_ms) if until_ms > now.timestamp() * 1000 else ""
 
 
 def _incidents_router(pages: Pages) -> APIRouter:

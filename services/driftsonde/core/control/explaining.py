@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from driftsonde.core.control.decisions import Decision, Kind
 from driftsonde.core.control.incidents import Incident
 from driftsonde.core.control.inputs import Unknown
+from driftsonde.core.control.learning import in_words
 from driftsonde.core.control.rollout import Rollout
 from driftsonde.core.control.state import Record, State
 from driftsonde.core.control.traffic import Traffic
@@ -178,6 +179,8 @@ def _evidence_line(entry: Evidence) -> str:
 
 def _incident_lines(incident: Incident) -> Iterator[str]:
     yield f"incident  {incident.id}: {incident.status} since {_iso(incident.opened_ms)}, {incident.signals} signals"
+    if incident.learning_until_ms:
+        yield f"          {in_words(incident.learning_until_ms)}: nobody was told of it"
     if incident.acknowledged_by:
         yield f"          acknowledged by {incident.acknowledged_by}, {_iso(incident.acknowledged_ms)}"
     if incident.resolved_by:
