@@ -6,19 +6,23 @@ import numpy as np
 import pytest
 
 from driftsonde.adapters.detector_names import installed_detectors
+from driftsonde.console.sentences import tell
+from driftsonde.core.backtest import replay
 from driftsonde.core.chunks import ChunkSketch, Kind, Progress, SketchKey, Source
 from driftsonde.core.events import PredictionBatch, Variant
 from driftsonde.core.inputs import sketch_rows
 from driftsonde.core.judging import ModelState
 from driftsonde.core.plan import Plan
+from driftsonde.core.rebarring import KEPT, StoredWindow
 from driftsonde.core.signals import Rule, SignalKind
 from driftsonde.core.sketch import Sketch
-from driftsonde.core.spec import CanaryRule, ModelSpec, PerformanceRule, Policy, Task
+from driftsonde.core.spec import Budget, CanaryRule, ModelSpec, PerformanceRule, Policy, QualityRule, Task
 from driftsonde.core.strata import one_stratum
 from driftsonde.core.verdict import Metric
 from driftsonde.core.window import WindowKey, split_key
 from driftsonde.judge.pipeline import JudgePipeline, Settlement
 from driftsonde.judge.reports import WindowReport
+from driftsonde.judge.storage import decode_state, encode_state
 from judge_runs import PARTITIONS, publish, run_quietly, sources_of
 from partition_oracle import expected_sketches
 from partition_runs import LABEL_CHUNK, PREDICTION_CHUNK
@@ -273,6 +277,41 @@ def test_the_rows_of_champion_and_canary_are_told_as_one_volume_with_the_champio
     assert {metric.n for metric in last.metrics} == {40}
     desk.put(rows=3, window=5, late=True, chunk=3)
     assert desk.settle().told_once == []
+
+
+def test_far_fewer_rows_end_in_a_quality_signal_though_they_are_too_few_for_the_columns() -> None:
+    policy = replace(
+        SPEC.policy,
+        quality=QualityRule(volume=0.5),
+        budget=Budget(learning_windows=10),
+        drift=replace(SPEC.policy.drift, psi=99.0),
+    )
+    plan = replace(PLAN, spec=replace(SPEC, policy=policy))
+    desk = Desk(plan=plan)
+    for window, rows in enumerate([200] * 30 + [20] * 6 + [200] * 10):
+        desk.put(rows=rows, window=window)
+    out = desk.settle()
+    alert, resolve = out.signals
+    assert (alert.rule, alert.kind, resolve.kind) == (Rule.QUALITY, SignalKind.ALERT, SignalKind.RESOLVE)
+    (evidence,) = alert.evidence
+    assert (evidence.statistic, evidence.value, evidence.threshold, evidence.n) == (
+        "volume_ratio",
+        0.1,
+        0.5,
+        20,
+    )
+    assert 30 <= alert.window_start_ms // MINUTE_MS < 34
+    state = desk.pipeline.models["m"].state
+    assert encode_state(decode_state(encode_state(state))) == encode_state(state)
+    assert tell(alert).what == "far fewer rows than usual came"
+
+    found: dict[WindowKey, list[Metric]] = {}
+    for report in (*out.as_judged, *out.told_once):
+        found.setdefault(report.key, []).extend(metric for metric in report.metrics if metric.name in KEPT)
+    stored = [StoredWindow(key, Kind.INPUTS, tuple(numbers), {}) for key, numbers in found.items()]
+    assert [*map(repr, replay({"1": plan}, stored))] == [*map(repr, out.signals)]
+    silent = replace(plan, spec=replace(SPEC, policy=replace(policy, quality=QualityRule())))
+    assert replay({"1": silent}, stored) == []
 
 
 def test_detectors_that_the_spec_names_are_told_with_the_window_and_alert_nobody() -> None:

@@ -45,6 +45,7 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "quality.missing_rate": _RATE,
         "quality.unseen_rate": _RATE,
         "quality.out_of_range_rate": _RATE,
+        "quality.volume": _Limit("0 to 0.99", lambda value: 0 <= value <= 0.99),
         "performance.drop": _Limit("greater than 0, at most 100", lambda value: 0 < value <= 100),
         "performance.confidence": _LEVEL,
         "performance.min_labels": _COUNT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from driftsonde.console.stories import Ranked
 from driftsonde.core.contest import PAIRED_ERROR
 from driftsonde.core.signals import Evidence, Rule, Signal
+from driftsonde.core.volume import RATIO as VOLUME
 from driftsonde.report.formats import format_metric, format_percent, format_plural, name_of
 from driftsonde.report.results import BinCount
 
@@ -110,6 +111,13 @@ def _distance(entry: Evidence) -> str:
 
 
 def _quality(entry: Evidence) -> Told:
+    if entry.statistic == VOLUME:
+        expected = round(entry.n / entry.value) if entry.value else 0
+        what = "fewer" if entry.value < 1 else "more"
+        return Told(
+            f"far {what} rows than usual came",
+            (f"{format_plural(entry.n, 'row')}; {expected:,} were expected.",),
+        )
     value, limit = (format_metric(entry.statistic, number) for number in (entry.value, entry.threshold))
     what, rows = _QUALITY.get(entry.statistic, (f"has too much: {name_of(entry.statistic)}", "are concerned"))
     return Told(f"{entry.column} {what}", (f"{value} of {entry.n:,} rows {rows}; the limit is {limit}.",))

@@ -18,6 +18,7 @@ from driftsonde.core.judging import (
     OUTCOME_RULES,
     ModelState,
     apply_rules,
+    judged_inputs,
 )
 from driftsonde.core.pairs import Pairs
 from driftsonde.core.plan import Plan
@@ -25,7 +26,10 @@ from driftsonde.core.rebarring import StoredWindow, rebarring, under_policy
 from driftsonde.core.reigns import Arm
 from driftsonde.core.signals import Rule, Signal, SignalKind
 from driftsonde.core.spec import Policy
+from driftsonde.core.verdict import Metric
 from driftsonde.core.versions import compare_versions
+from driftsonde.core.volume import RATIO as VOLUME
+from driftsonde.core.watching_volume import watch_volume
 
 WEEK_MS = 7 * 24 * 3_600_000
 
@@ -98,7 +102,16 @@ def replay(plans: Plans, windows: Iterable[StoredWindow]) -> list[Signal]:
     state, signals = ModelState(), list[Signal]()
     for (kind, _), group in groupby(ordered, key=lambda window: (window.kind, window.key.window_start_ms)):
         together = [window for window in group if window.key.version in plans]
-        judged = [held for window in together if (held := holders[window.key.version](window)) is not None]
+        held = [(window.key, holders[window.key.version](window)) for window in together]
+        if kind is Kind.INPUTS:
+            state, volume = _watched_volume(state, together, plans)
+            found = [
+                judged_inputs(key, plans[key.version], one.metrics if one else None, volume)
+                for key, one in held
+            ]
+        else:
+            found = [one for _, one in held]
+        judged = [one for one in found if one is not None]
         state, said = apply_rules(state, judged, INPUT_RULES if kind is Kind.INPUTS else OUTCOME_RULES)
         signals.extend(said)
         if kind is Kind.OUTCOMES:
@@ -108,6 +121,18 @@ def replay(plans: Plans, windows: Iterable[StoredWindow]) -> list[Signal]:
             )
             signals.extend(said)
     return sorted(signals, key=lambda signal: (signal.window_end_ms, signal.id))
+
+
+def _watched_volume(
+    state: ModelState, windows: Iterable[StoredWindow], plans: Plans
+) -> tuple[ModelState, list[Metric]]:
+    """How many rows the windows of one start have against those expected: stored with the champion."""
+    found = ((window.key, metric) for window in windows for metric in window.metrics if metric.name == VOLUME)
+    key, metric = next(found, (None, None))
+    if key is None or metric is None:
+        return state, []
+    volume, numbers = watch_volume(state.watch.volume, plans[key.version], key.window_start_ms, [metric])
+    return replace(state, watch=replace(state.watch, volume=volume)), numbers
 
 
 def _arm(window: StoredWindow) -> Arm:

@@ -4,6 +4,7 @@ A model's state is a value; judging a window returns the next one. Windows are j
 and the outcomes of a model each by themselves, so the same windows give the same signals.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from driftsonde.core.statistics.detectors import Snapshot
 from driftsonde.core.statistics.fairness import DISPARITIES
 from driftsonde.core.statistics.intervals import Interval
 from driftsonde.core.verdict import Metric
+from driftsonde.core.volume import RATIO as VOLUME
 from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.watching import (
     DriftWatch,
@@ -40,6 +42,7 @@ RULE_OF = {
     "missing_rate": Rule.QUALITY,
     "unseen_rate": Rule.QUALITY,
     "out_of_range_rate": Rule.QUALITY,
+    VOLUME: Rule.QUALITY,
     "accuracy": Rule.PERFORMANCE,
     "rmse": Rule.PERFORMANCE,
     SHIFT: Rule.MULTIVARIATE,
@@ -91,11 +94,24 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class JudgedWindow:
-    """One window with its numbers, ready for the rules."""
+    """One window with its numbers, ready for the rules. only_volume: its columns say nothing for or against, its rows do."""
 
     key: WindowKey
     plan: Plan
     metrics: tuple[Metric, ...]
+    only_volume: bool = False
+
+
+def judged_inputs(
+    key: WindowKey, plan: Plan, metrics: Sequence[Metric] | None, volume: Sequence[Metric]
+) -> JudgedWindow | None:
+    """A window of inputs for the rules, None where it says nothing. metrics: its columns', None where they say nothing
+    (`verdict.inputs_count`); volume: the model's numbers of its start (`watch_volume`), which are held against champions."""
+    is_champion = key.variant is Variant.CHAMPION and key.segment == WHOLE
+    held = [m for m in volume if m.name == VOLUME and not math.isnan(m.threshold)] if is_champion else []
+    if metrics is None and not held:
+        return None
+    return JudgedWindow(key, plan, (*(metrics or ()), *held), only_volume=metrics is None)
 
 
 def apply_rules(
@@ -115,6 +131,8 @@ def apply_rules(
             continue
         by_rule = _by_rule(window)
         for rule in rules:
+            if window.only_volume and not _rows_alone_count(watch, window, rule):
+                continue
             if rule is Rule.MULTIVARIATE:
                 breaches = _joint_breaches(joint, window, by_rule[rule])
             else:
@@ -150,6 +168,12 @@ def apply_rules(
     if serving and Rule.PERFORMANCE in rules:
         watch = watch.performance_of(serving)
     return replace(state, episodes=kept, watch=watch, joint=joint), signals
+
+
+def _rows_alone_count(watch: Watch, window: JudgedWindow, rule: Rule) -> bool:
+    """Whether a window whose columns say nothing counts for a rule: not while columns are in alarm, for it can't end that."""
+    columns = watch.quality.get(window.key.version)
+    return rule is Rule.QUALITY and not (columns and columns.alarmed)
 
 
 def _by_rule(window: JudgedWindow) -> dict[Rule, list[Metric]]:
@@ -188,10 +212,12 @@ def _breaches(
         watch, columns = watch_drift(watch, window.key, window.plan, numbers)
         if columns is not None:
             return watch, [m for m in numbers if m.column in columns]
-    if rule is Rule.QUALITY and window.key.segment == WHOLE:
+    if rule is Rule.QUALITY and window.key.segment == WHOLE and not window.only_volume:
         watch, rates = watch_rates(watch, window.key, window.plan, window.metrics)
         if rates is not None:
-            return watch, [m for m in numbers if (m.column, m.name) in rates]
+            return watch, [
+                m for m in numbers if (m.breached if m.name == VOLUME else (m.column, m.name) in rates)
+            ]
     if rule is Rule.FAIRNESS and not window.plan.spec.policy.fairness.alert_after:
         return watch, []
     if rule is Rule.PERFORMANCE:

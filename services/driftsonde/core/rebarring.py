@@ -17,6 +17,7 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.spec import Policy
 from driftsonde.core.statistics import intervals, many
 from driftsonde.core.verdict import Metric, distance_bins
+from driftsonde.core.volume import RATIO as VOLUME
 from driftsonde.core.window import WindowKey
 
 ROWS = "rows"
@@ -24,7 +25,7 @@ _RATES = ("missing_rate", "unseen_rate", "out_of_range_rate")
 _PERFORMANCE = ("accuracy", "rmse")
 # What the rules look at, of outcomes and of inputs, and how many rows there were.
 OUTCOMES_KEPT = (*_PERFORMANCE, "mae", WINDOW_DIFFERENCE, DISAGREEMENT, *PAIRED_SIZES)
-KEPT = (ROWS, "psi", *_RATES, *OUTCOMES_KEPT)
+KEPT = (ROWS, VOLUME, "psi", *_RATES, *OUTCOMES_KEPT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How many rows a model's windows have, against those before: numbers, no rule.
+"""How many rows a model's windows have, against those before: numbers, without a bar (`watching_volume`).
 
 The rows of champions and canaries together, since a rollout moves requests from one to the other; shadows answer the same
 requests again. A window without a row is not judged, so it has no numbers; the next one that has rows counts it as 0.
@@ -14,6 +14,7 @@ from driftsonde.core.verdict import Metric
 # Five comparable windows (`quality.volume`) of a week fit in, down to windows of an hour; of a day, down to ten minutes.
 WINDOWS_KEPT = 900
 _COMPARABLE = 5
+RATIO = "volume_ratio"
 _SEASONS_MS = (7 * 24 * HOUR_MS, 24 * HOUR_MS)
 
 
@@ -44,7 +45,7 @@ def observe_volume(
     metrics: list[Metric] = []
     expected = volume(rows, before, _period(len(before), window_ms), _COMPARABLE)
     if expected is not None:
-        metrics.append(Metric("", "volume_ratio", rows, expected.ratio))
+        metrics.append(Metric("", RATIO, rows, expected.ratio))
         metrics.append(Metric("", "volume_score", rows, expected.score))
     metrics.append(Metric("", "freshness_s", rows, freshness_s(history.last_start_ms + window_ms, start_ms)))
     return VolumeHistory(start_ms, (*before, rows)[-WINDOWS_KEPT:]), metrics

@@ -6,7 +6,7 @@ breach those are not learned. From then on an alarm needs evidence that keeps th
 
     bar = windows in the period / false pages allowed, of which performance gets one half, drift and quality a quarter each;
     drift: e-BH over the columns' e-detectors, and the PSI of the window at its practical bar when it begins;
-    quality: likewise over the columns' rates (`watching_quality`);
+    quality: likewise over the columns' rates (`watching_quality`), and the model's rows (`watching_volume`);
     performance: accuracy, or a regression's error (`watching_errors`); one half of its share for the whole model, the other for
     its segments in equal parts.
 """
@@ -45,6 +45,7 @@ from driftsonde.core.statistics.rate_detector import (
 from driftsonde.core.verdict import Metric, distance_bins
 from driftsonde.core.watching_errors import ErrorWatch, cleared_error, watch_error
 from driftsonde.core.watching_quality import QualityWatch, cleared_quality, watch_quality
+from driftsonde.core.watching_volume import VolumeWatch, cleared_volume
 from driftsonde.core.window import WindowKey
 
 _GUESS_ROWS = 50
@@ -62,12 +63,14 @@ class DriftWatch:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """drift, quality: by version. performance, and errors of a regression: by version and segment."""
+    """drift, quality: by version. performance, and errors of a regression: by version and segment.
+    volume: of the model, whose versions share its rows."""
 
     drift: Mapping[str, DriftWatch] = field(default_factory=dict)
     performance: Mapping[tuple[str, str], RateDetector] = field(default_factory=dict)
     quality: Mapping[str, QualityWatch] = field(default_factory=dict)
     errors: Mapping[tuple[str, str], ErrorWatch] = field(default_factory=dict)
+    volume: VolumeWatch | None = None
 
     def drift_of(self, versions: Collection[str]) -> "Watch":
         """Without the inputs of other versions: they serve no longer, and the state stays bounded."""
@@ -199,8 +202,12 @@ def start_anew(watch: Watch, version: str, segment: str, rule: Rule) -> Watch:
         detector = clear_level(known.detector, np.ones(len(known.columns), dtype=np.bool_))
         after = replace(known, detector=detector, alarmed=frozenset())
         return replace(watch, drift={**watch.drift, version: after})
-    if rule is Rule.QUALITY and version in watch.quality:
-        return replace(watch, quality={**watch.quality, version: cleared_quality(watch.quality[version])})
+    if rule is Rule.QUALITY:
+        quality = dict(watch.quality)
+        if version in quality:
+            quality[version] = cleared_quality(quality[version])
+        volume = watch.volume and cleared_volume(watch.volume)
+        return replace(watch, quality=quality, volume=volume)
     if rule is Rule.PERFORMANCE and identity in watch.errors:
         return replace(watch, errors={**watch.errors, identity: cleared_error(watch.errors[identity])})
     if rule is Rule.PERFORMANCE and identity in watch.performance:

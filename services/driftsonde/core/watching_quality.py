@@ -1,8 +1,8 @@
 """What the windows so far say of a version's missing, unseen and out-of-range rates: an e-detector for each column's.
 
 As `watching`: while a version's healthy windows are few each window is held against its bars by itself; from then on a rate is
-called where the evidence keeps the budget (e-BH over all rates, a quarter of the model's false pages) and the window's rate is
-beyond its practical bar; the call lasts while the evidence does.
+called where the evidence keeps the budget (e-BH over all rates, a quarter of the model's false pages, half of which is the
+volume's where that is watched) and the window's rate is beyond its practical bar; the call lasts while the evidence does.
 """
 
 import math
@@ -16,7 +16,7 @@ from driftsonde.core.baseline import NumericReference
 from driftsonde.core.events import Floats
 from driftsonde.core.inputs import InputsLayout
 from driftsonde.core.plan import Plan
-from driftsonde.core.spec import QualityRule
+from driftsonde.core.spec import Policy, QualityRule
 from driftsonde.core.statistics.discovery import e_benjamini_hochberg
 from driftsonde.core.statistics.evidence import log_alarm_bar
 from driftsonde.core.statistics.share_detector import (
@@ -29,7 +29,7 @@ from driftsonde.core.statistics.share_detector import (
 )
 from driftsonde.core.verdict import Metric
 
-SHARE_OF_BUDGET = 4
+_SHARE_OF_BUDGET = 4
 MISSING, UNSEEN, OUT_OF_RANGE = "missing_rate", "unseen_rate", "out_of_range_rate"
 RATES = frozenset({MISSING, UNSEEN, OUT_OF_RANGE})
 
@@ -65,7 +65,7 @@ def watch_quality(
     # By column: rows, rate and bar; a rate without rows is no evidence and nothing to learn.
     seen = [found.get(rate) for rate in rates]
     n, value, bars = np.array([(m.n, m.value, m.threshold) if m else (0.0, 0.0, math.inf) for m in seen]).T
-    log_bar = log_alarm_bar(budget.windows(plan.spec.window_ms), budget.false_pages / SHARE_OF_BUDGET)
+    log_bar = log_alarm_bar(budget.windows(plan.spec.window_ms), pages_allowed(plan.spec.policy))
     learns = np.ones(len(rates), dtype=np.bool_)
     if known.alarmed:
         learns[[rate in known.alarmed for rate in rates]] = False
@@ -77,6 +77,11 @@ def watch_quality(
     called = (e_benjamini_hochberg(evidence, log_bar) & (value > bars)) | (~learns & (evidence > 0))
     alarmed = frozenset(rates[place] for place in np.flatnonzero(called).tolist())
     return QualityWatch(rates, detector, alarmed, known.learned), alarmed
+
+
+def pages_allowed(policy: Policy) -> float:
+    """How many false pages of the budget's period the columns' rates may have, and as many the volume, where it is watched."""
+    return policy.budget.false_pages / _SHARE_OF_BUDGET / (2 if policy.quality.volume else 1)
 
 
 def cleared_quality(known: QualityWatch) -> QualityWatch:

@@ -18,6 +18,7 @@ from driftsonde.core.judging import (
     JudgedWindow,
     ModelState,
     apply_rules,
+    judged_inputs,
 )
 from driftsonde.core.pairs import Pairs, pairs_layout, pairs_of
 from driftsonde.core.plan import Plan
@@ -26,9 +27,10 @@ from driftsonde.core.signals import Signal
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
 from driftsonde.core.statistics.detectors import OutcomeDetector
-from driftsonde.core.verdict import inputs_count, late_changes, outcomes_count
+from driftsonde.core.verdict import Metric, inputs_count, late_changes, outcomes_count
 from driftsonde.core.versions import arm_of, compare_versions, compared
 from driftsonde.core.volume import observe_volume
+from driftsonde.core.watching_volume import watch_volume
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
 from driftsonde.judge.reports import WindowReport, by_group, group_segments, report_inputs, report_outcomes
 
@@ -264,36 +266,47 @@ class JudgePipeline(Generic[R]):
 
     def _judge_inputs(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
         judged: list[JudgedWindow] = []
+        volume = self._measure_volume(model, windows, out)
         for window, plan in windows:
             sketch = window.total(_inputs(window, plan, late=False))
             if sketch is not None:
                 joint = window.total(_joint(window, plan, late=False))
                 report = report_inputs(window, plan, sketch, joint, revision=0)
                 out.as_judged.append(report)
-                if inputs_count(plan, sketch, window.key.window_start_ms, window.key.segment):
-                    judged.append(JudgedWindow(window.key, plan, report.metrics))
+                counts = inputs_count(plan, sketch, window.key.window_start_ms, window.key.segment)
+                found = judged_inputs(window.key, plan, report.metrics if counts else None, volume)
+                judged.extend([found] if found else [])
         model.state, signals = apply_rules(model.state, judged, INPUT_RULES)
         out.signals.extend(signals)
-        self._measure_volume(model, windows, out)
 
-    def _measure_volume(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
-        """Tell the champions' windows of one start how many rows the model has, against those before."""
+    def _measure_volume(
+        self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]
+    ) -> list[Metric]:
+        """Tell the champions' windows of one start how many rows the model has, against those before; the same numbers."""
         rows = 0
         for window, plan in windows:
             if window.key.segment == WHOLE and window.key.variant is not Variant.SHADOW:
                 sketch = window.total(_inputs(window, plan, late=False))
                 rows += int(sketch.counts[0]) if sketch else 0
         if not rows:
-            return
+            return []
         start_ms, window_ms = windows[0][0].key.window_start_ms, windows[0][1].spec.window_ms
         history, numbers = observe_volume(model.state.volume, start_ms, window_ms, rows)
         model.state = replace(model.state, volume=history)
-        if numbers:
-            out.told_once.extend(
-                WindowReport(window.key, start_ms + window_ms, plan.baseline_id, (), tuple(numbers), 0)
-                for window, plan in windows
-                if window.key.segment == WHOLE and window.key.variant is Variant.CHAMPION
-            )
+        champions = [
+            (window.key, plan)
+            for window, plan in windows
+            if window.key.segment == WHOLE and window.key.variant is Variant.CHAMPION
+        ]
+        if not champions or not numbers:
+            return []
+        volume, numbers = watch_volume(model.state.watch.volume, champions[0][1], start_ms, numbers)
+        model.state = replace(model.state, watch=replace(model.state.watch, volume=volume))
+        out.told_once.extend(
+            WindowReport(key, start_ms + window_ms, plan.baseline_id, (), tuple(numbers), 0)
+            for key, plan in champions
+        )
+        return numbers
 
     def _judge_outcomes(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
         judged: list[JudgedWindow] = []

@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from driftsonde.core.statistics.share_detector import ShareDetector
 from driftsonde.core.watching import DriftWatch, Watch
 from driftsonde.core.watching_errors import ErrorWatch
 from driftsonde.core.watching_quality import QualityWatch
+from driftsonde.core.watching_volume import VolumeWatch
 
 _State = TypeVar("_State", RateDetector, LevelDetector, ShareDetector, Profile)
 
@@ -43,6 +44,9 @@ def encode_watch(watch: Watch) -> dict[str, Any]:
             [*key, one.alarmed, one.learned, _encode(one.detector)]
             for key, one in sorted(watch.errors.items())
         ],
+        "volume": [list(watch.volume.alarmed), watch.volume.learned, _encode(watch.volume.detector)]
+        if watch.volume
+        else None,
     }
 
 
@@ -70,7 +74,13 @@ def decode_watch(document: Document) -> Watch:
             (version, segment): ErrorWatch(_decode(LevelDetector, detector), alarmed, learned)
             for version, segment, alarmed, learned, detector in document.get("errors", ())
         },
+        _volume(*document["volume"]) if document.get("volume") else None,
     )
+
+
+def _volume(alarmed: Sequence[bool], learned: int, detector: Document) -> VolumeWatch:
+    more, fewer = alarmed
+    return VolumeWatch(_decode(LevelDetector, detector), (more, fewer), learned)
 
 
 def _encode(state: RateDetector | LevelDetector | ShareDetector | Profile) -> dict[str, Any]:

@@ -1,58 +1,16 @@
-"""Data quality from counts: shares and their intervals, constants, freshness and volumes."""
+"""Data quality from counts: constants, freshness and volumes."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from driftsonde.core.statistics.intervals import wilson
 from driftsonde.core.statistics.quality import (
-    duplicate_rate,
     freshness_s,
     is_constant,
     is_constant_category,
-    share_of_rows,
-    share_rise,
-    type_change_rate,
     volume,
 )
-
-
-def test_shares_are_of_the_rows() -> None:
-    share = share_of_rows(3, 12, 0.95)
-    assert (share.value, share.interval) == (0.25, wilson(3, 12, 0.95))
-    assert type_change_rate(3, 9, 0.95) == share
-    assert duplicate_rate(12, 9, 0.95) == share
-    assert math.isnan(share_of_rows(0, 0, 0.95).value)
-    with pytest.raises(ValueError, match="distinct"):
-        duplicate_rate(5, 6, 0.95)
-    with pytest.raises(ValueError, match="successes"):
-        share_of_rows(5, 4, 0.95)
-
-
-def test_rise_of_published_example() -> None:
-    # Newcombe (1998), table II, example (a): 56/70 against 48/80, method 10.
-    rise = share_rise(48, 80, 56, 70, 0.95)
-    assert rise.value == pytest.approx(0.2)
-    assert (round(rise.interval.lower, 4), round(rise.interval.upper, 4)) == (0.0524, 0.3339)
-
-
-@settings(max_examples=60, deadline=None)
-@given(a=st.integers(0, 50), more_a=st.integers(1, 50), b=st.integers(0, 50), more_b=st.integers(1, 50))
-def test_rise_contains_its_value_and_mirrors(a: int, more_a: int, b: int, more_b: int) -> None:
-    there, back = share_rise(a, a + more_a, b, b + more_b, 0.9), share_rise(b, b + more_b, a, a + more_a, 0.9)
-    assert there.interval.contains(there.value)
-    assert there.interval.lower < there.interval.upper
-    assert back.value == pytest.approx(-there.value)
-    assert back.interval.lower == pytest.approx(-there.interval.upper)
-
-
-def test_rise_without_rows_is_unknown() -> None:
-    for rise in (share_rise(0, 0, 3, 9, 0.9), share_rise(3, 9, 0, 0, 0.9)):
-        assert math.isnan(rise.value)
-        assert (rise.interval.lower, rise.interval.upper) == (-1, 1)
 
 
 def test_constants_need_two_rows_and_one_value() -> None:

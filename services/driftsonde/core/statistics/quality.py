@@ -1,8 +1,4 @@
-"""Data quality from stored counts and their history: numbers with intervals, no verdicts.
-
-Missing, unseen and out-of-range rates, refused types and duplicates are shares of rows: `share_of_rows` and, against the baseline,
-`share_rise`. ValueError naming the argument: a count below 0 or above its rows, a confidence outside (0, 1).
-"""
+"""Data quality from stored counts and their history: numbers, no verdicts. Shares of rows are in `core.input_numbers`."""
 
 import math
 from dataclasses import dataclass
@@ -11,19 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from driftsonde.core.statistics.counts import as_counts
-from driftsonde.core.statistics.intervals import Interval, wilson
 
 # Makes the median absolute deviation of normal values their standard deviation.
 _NORMAL_MAD = 1.4826
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of `n` rows (NaN without rows), or a difference of shares, with its interval."""
-
-    n: int
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,56 +21,6 @@ class Volume:
     expected: float
     ratio: float
     score: float
-
-
-def share_of_rows(count: int, rows: int, confidence: float) -> Share:
-    """count / rows with Wilson's interval, e.g. the missing rate of a column.
-
-    >>> share_of_rows(5, 100, 0.95).value
-    0.05
-    """
-    interval = wilson(count, rows, confidence)
-    return Share(rows, count / rows if rows else math.nan, interval)
-
-
-def share_rise(reference_count: int, reference_rows: int, count: int, rows: int, confidence: float) -> Share:
-    """The share now minus the share in the baseline, in [-1, 1], both as samples.
-
-    Interval: Newcombe's hybrid of the two Wilson intervals, d - sqrt((p - l)^2 + (U - P)^2) to d + sqrt((u - p)^2 +
-    (P - L)^2), never degenerate. NaN and [-1, 1] where a side has no rows. Source: Newcombe, Stat. Med. 17(8), 1998, method 10.
-
-    >>> rise = share_rise(10, 1000, 60, 1000, 0.95)
-    >>> round(rise.value, 3), rise.interval.lower > 0.03
-    (0.05, True)
-    """
-    before = share_of_rows(reference_count, reference_rows, confidence)
-    after = share_of_rows(count, rows, confidence)
-    if not (reference_rows and rows):
-        return Share(rows, math.nan, Interval(-1.0, 1.0))
-    value = after.value - before.value
-    down = math.hypot(after.value - after.interval.lower, before.interval.upper - before.value)
-    up = math.hypot(after.interval.upper - after.value, before.value - before.interval.lower)
-    return Share(rows, value, Interval(max(-1.0, value - down), min(1.0, value + up)))
-
-
-def type_change_rate(refused: int, accepted: int, confidence: float) -> Share:
-    """The share of rows whose column came in another type than the baseline's: a batch that does so is refused as a whole.
-
-    >>> type_change_rate(refused=20, accepted=80, confidence=0.95).value
-    0.2
-    """
-    return share_of_rows(refused, refused + accepted, confidence)
-
-
-def duplicate_rate(rows: int, distinct: int, confidence: float) -> Share:
-    """The share of rows that repeat the id of another one, (rows - distinct) / rows.
-
-    >>> duplicate_rate(rows=100, distinct=97, confidence=0.95).value
-    0.03
-    """
-    if not 0 <= distinct <= rows:
-        raise ValueError(f"distinct must lie between 0 and rows = {rows}, got {distinct}")
-    return share_of_rows(rows - distinct, rows, confidence)
 
 
 def is_constant(present: int, minimum: float, maximum: float) -> bool:
