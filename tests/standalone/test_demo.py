@@ -451,6 +451,7 @@ def check_dashboards(data: Path, model: str) -> None:
         "metric": "accuracy",
         "column": FEATURES[0],
         "candidate": "2",
+        "window": "all windows shown",
     }
     with running_store(data) as process:
         store = Store(ClickHouseSettings(process.host, process.port))

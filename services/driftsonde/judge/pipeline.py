@@ -284,20 +284,20 @@ class JudgePipeline(Generic[R]):
     ) -> list[Metric]:
         """Tell the champions' windows of one start how many rows the model has, against those before; the same numbers."""
         rows = 0
+        champions: list[tuple[WindowKey, Plan]] = []
         for window, plan in windows:
             if window.key.segment == WHOLE and window.key.variant is not Variant.SHADOW:
+                # A window of labels or of late rows alone is here or not as they come; its numbers may not depend on that.
                 sketch = window.total(_inputs(window, plan, late=False))
-                rows += int(sketch.counts[0]) if sketch else 0
+                if sketch is not None:
+                    rows += int(sketch.counts[0])
+                    if window.key.variant is Variant.CHAMPION:
+                        champions.append((window.key, plan))
         if not rows:
             return []
         start_ms, window_ms = windows[0][0].key.window_start_ms, windows[0][1].spec.window_ms
         history, numbers = observe_volume(model.state.volume, start_ms, window_ms, rows)
         model.state = replace(model.state, volume=history)
-        champions = [
-            (window.key, plan)
-            for window, plan in windows
-            if window.key.segment == WHOLE and window.key.variant is Variant.CHAMPION
-        ]
         if not champions or not numbers:
             return []
         volume, numbers = watch_volume(model.state.watch.volume, champions[0][1], start_ms, numbers)
