@@ -51,7 +51,7 @@ BENCH := PYTHONPATH=tests $(BIN)/python -m bench
 DATE ?= $(shell date -u +%F)
 
 .PHONY: bench
-bench: $(INSTALLED) ## how fast it is: every figure of the README and docs/capacity.md, in some 20 minutes
+bench: $(INSTALLED) ## how fast it is: every figure of the README and docs/capacity.md, in a quarter of an hour
 	$(BENCH) --date $(DATE) $(ARGS)
 
 .PHONY: capacity
