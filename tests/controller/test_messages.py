@@ -1,9 +1,10 @@
 import json
 
 from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
-from driftsonde.controller.messages import MAX_EVIDENCE, body_of, iso, notice_type
+from driftsonde.controller.messages import MAX_EVIDENCE, body_of, notice_type
 from driftsonde.core.control.inputs import Acknowledgement, Approval, Outcome
 from driftsonde.core.control.state import Effect, State, with_traffic
+from driftsonde.core.iso_time import iso_milliseconds
 from driftsonde.core.signals import SignalKind
 from driftsonde.core.spec import Mode
 
@@ -31,7 +32,7 @@ def test_a_retraining_is_told_what_it_needs_even_after_an_approval() -> None:
     state, _ = after(state, [Approval(proposal.id, "ann", "go")], RECOMMEND)
     (action,) = (effect for effect in state.pending() if effect.action)
     body = json.loads(body_of(action, proposal))
-    assert (body["type"], body["timestamp"]) == ("retrain.requested", iso(NOW_MS))
+    assert (body["type"], body["timestamp"]) == ("retrain.requested", iso_milliseconds(NOW_MS))
     data = body["data"]
     assert (data["model"], data["actor"], data["reason"], data["columns"]) == (
         "fraud",

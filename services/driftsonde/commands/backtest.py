@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from driftsonde.core.backtest import (
     tally,
     within_budget,
 )
+from driftsonde.core.iso_time import iso_seconds
 from driftsonde.core.rebarring import StoredWindow
 from driftsonde.core.signals import Rule, Signal
 from driftsonde.core.spec import ModelSpec, Policy
@@ -190,7 +191,7 @@ def as_markdown(report: Report) -> str:
     lines = [
         f"# Backtest of {report.model}",
         "",
-        f"{report.windows} windows, {_time(period.start_ms)} to {_time(period.end_ms)}; "
+        f"{report.windows} windows, {iso_seconds(period.start_ms)} to {iso_seconds(period.end_ms)}; "
         f"{len(report.incidents)} incidents ({named}).",
         f"Today's policy gives {report.replayed} signals, {report.as_stored} of the {report.stored} that are stored. "
         f"Not replayed: {' and '.join(report.not_replayed)}.",
@@ -223,8 +224,8 @@ def _tally_row(name: str, result: Tally) -> str:
 
 
 def _page_line(page: Page) -> str:
-    until = "open" if page.until_ms is None else f"until {_time(page.until_ms)}"
-    return f"* {_time(page.at_ms)}, {until}, version {page.version}: {page.summary}"
+    until = "open" if page.until_ms is None else f"until {iso_seconds(page.until_ms)}"
+    return f"* {iso_seconds(page.at_ms)}, {until}, version {page.version}: {page.summary}"
 
 
 def _as_json(report: Report) -> str:
@@ -262,7 +263,3 @@ def _span(text: str) -> Span:
             f"--incident: {text!r} is not like 2026-03-01T08:00:00Z/2026-03-01T12:00:00Z"
         ) from None
     return Span(*(round(time.timestamp() * 1000) for time in (start, end)))
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -5,7 +5,6 @@ A body is made from the decision alone, so a try after a restart sends the same 
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from driftsonde.adapters.training import TrainingOrder
@@ -13,6 +12,7 @@ from driftsonde.core.control.canonical import to_object, to_plain
 from driftsonde.core.control.decisions import Change, Decision, Kind
 from driftsonde.core.control.state import Effect
 from driftsonde.core.control.traffic import Traffic
+from driftsonde.core.iso_time import iso_milliseconds
 from driftsonde.core.signals import Signal
 
 # A receiver wants a message, not an archive: Standard Webhooks asks for less than 20 kB.
@@ -34,7 +34,7 @@ def body_of(effect: Effect, first: Decision) -> bytes:
 def digest_body(decisions: Sequence[Decision]) -> bytes:
     """The body about several steps, oldest first; what has no room is counted."""
     items = [
-        {"type": notice_type(decision), "timestamp": iso(decision.timestamp_ms)}
+        {"type": notice_type(decision), "timestamp": iso_milliseconds(decision.timestamp_ms)}
         | {key: value for key, value in _decision_data(decision).items() if value}
         for decision in decisions[:MAX_DIGEST]
     ]
@@ -47,7 +47,7 @@ def traffic_body(traffic: Traffic, decision: Decision) -> bytes:
 
 
 def _as_json(message_type: str, decision: Decision, data: dict[str, Any]) -> bytes:
-    body = {"type": message_type, "timestamp": iso(decision.timestamp_ms), "data": data}
+    body = {"type": message_type, "timestamp": iso_milliseconds(decision.timestamp_ms), "data": data}
     return json.dumps(body, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -59,19 +59,6 @@ def notice_type(decision: Decision) -> str:
     ):
         return f"incident.{decision.detail.change}"
     return f"{decision.kind}.{decision.step}"
-
-
-def iso(timestamp_ms: int) -> str:
-    """ISO 8601, UTC.
-
-    >>> iso(1500)
-    '1970-01-01T00:00:01.500Z'
-    """
-    return (
-        datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
 
 
 def _notice_data(decision: Decision, first: Decision) -> dict[str, Any]:
@@ -95,7 +82,9 @@ def retrain_data(decision: Decision, first: Decision) -> dict[str, Any]:
         [] if signal is None else sorted({entry.column for entry in signal.evidence if entry.column})
     )
     data["window"] = (
-        None if signal is None else {"start": iso(signal.since_ms), "end": iso(signal.window_end_ms)}
+        None
+        if signal is None
+        else {"start": iso_milliseconds(signal.since_ms), "end": iso_milliseconds(signal.window_end_ms)}
     )
     return data
 
@@ -128,7 +117,7 @@ def _decision_data(decision: Decision) -> dict[str, Any]:
         "actor": decision.actor,
         "policy": decision.policy,
         "reason": decision.detail.reason,
-        "expires": iso(decision.detail.expires_ms) if decision.detail.expires_ms else None,
+        "expires": iso_milliseconds(decision.detail.expires_ms) if decision.detail.expires_ms else None,
     }
 
 
@@ -142,9 +131,9 @@ def _signal_data(signal: Signal | None) -> dict[str, Any] | None:
         "variant": signal.variant.value,
         "segment": signal.segment,
         "summary": signal.summary,
-        "since": iso(signal.since_ms),
-        "window_start": iso(signal.window_start_ms),
-        "window_end": iso(signal.window_end_ms),
+        "since": iso_milliseconds(signal.since_ms),
+        "window_start": iso_milliseconds(signal.window_start_ms),
+        "window_end": iso_milliseconds(signal.window_end_ms),
         "baseline": signal.baseline,
         "evidence": [to_plain(entry) for entry in signal.evidence[:MAX_EVIDENCE]],
         "evidence_total": len(signal.evidence),

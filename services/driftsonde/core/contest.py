@@ -176,7 +176,7 @@ def window_numbers(pairs: Pairs, regression: bool, confidence: float) -> list[Me
 
 
 def pairs_from(numbers: Mapping[str, Metric]) -> Pairs:
-    """The pairs that `window_numbers` told of, by name; of a regression up to rounding. None where they are not among the numbers,
+    """The pairs that `window_numbers` told of, by name; of a regression up to rounding. No pairs where they are not among the numbers,
     as in a regression's windows of before `PAIRED_SIZES` were told."""
     difference, disagreement = numbers.get(WINDOW_DIFFERENCE), numbers.get(DISAGREEMENT)
     if difference is None or not difference.n:

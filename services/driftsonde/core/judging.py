@@ -7,12 +7,12 @@ and the outcomes of a model each by themselves, so the same windows give the sam
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE
 from driftsonde.core.contest import Comparison, differences
 from driftsonde.core.episodes import Episode, Persistence, observe
 from driftsonde.core.events import Variant
+from driftsonde.core.iso_time import iso_seconds
 from driftsonde.core.joint_numbers import RECONSTRUCTION, SHIFT
 from driftsonde.core.joint_watching import cleared, watch_joint
 from driftsonde.core.pairs import NO_PAIRS, Pairs
@@ -250,9 +250,7 @@ def farewell(other: JudgedWindow, key: EpisodeKey, since_ms: int) -> Signal:
     """The resolve of an episode whose version serves no longer, as of a window of another one."""
     window = replace(other.key, version=key.version, variant=key.variant, segment=key.segment)
     signal = signal_of(SignalKind.RESOLVE, key.rule, replace(other, key=window), since_ms, ())
-    summary = (
-        f"{key.rule}: version {key.version} has no rows any more, after an episode since {_time(since_ms)}"
-    )
+    summary = f"{key.rule}: version {key.version} has no rows any more, after an episode since {iso_seconds(since_ms)}"
     return replace(signal, summary=summary, baseline="")
 
 
@@ -346,7 +344,7 @@ def _strength(metric: Metric) -> float:
 
 def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metrics: Sequence[Metric]) -> str:
     place = f" in {key.segment}" if key.segment else ""
-    since = _time(since_ms)
+    since = iso_seconds(since_ms)
     if kind is SignalKind.RESOLVE:
         return f"{rule}{place}: back within bounds, after an episode since {since}"
     numbers = ", ".join(
@@ -356,8 +354,3 @@ def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metric
     )
     more = f" and {len(metrics) - 3} more" if len(metrics) > 3 else ""
     return f"{rule}{place} since {since}: {numbers}{more}"
-
-
-def _time(time_ms: int) -> str:
-    text = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
-    return text.replace("+00:00", "Z")

@@ -25,10 +25,7 @@ Document = Mapping[str, Any]
 def encode_watch(watch: Watch) -> dict[str, Any]:
     """Deterministic: the same watch gives the same document."""
     return {
-        "drift": [
-            [version, list(one.columns), sorted(one.alarmed), one.learned, _encode(one.detector)]
-            for version, one in sorted(watch.drift.items())
-        ],
+        "drift": encode_drift(watch.drift),
         "performance": [[*key, _encode(one)] for key, one in sorted(watch.performance.items())],
         "quality": [
             [
@@ -53,10 +50,7 @@ def encode_watch(watch: Watch) -> dict[str, Any]:
 def decode_watch(document: Document) -> Watch:
     """The watch that `encode_watch` made the document of."""
     return Watch(
-        {
-            version: DriftWatch(tuple(columns), _decode(LevelDetector, detector), frozenset(alarmed), learned)
-            for version, columns, alarmed, learned, detector in document["drift"]
-        },
+        decode_drift(document["drift"]),
         {
             (version, segment): _decode(RateDetector, detector)
             for version, segment, detector in document["performance"]
@@ -76,6 +70,22 @@ def decode_watch(document: Document) -> Watch:
         },
         _volume(*document["volume"]) if document.get("volume") else None,
     )
+
+
+def encode_drift(watches: Mapping[str, DriftWatch]) -> list[Any]:
+    """By version, deterministic too."""
+    return [
+        [version, list(one.columns), sorted(one.alarmed), one.learned, _encode(one.detector)]
+        for version, one in sorted(watches.items())
+    ]
+
+
+def decode_drift(entries: Sequence[Any]) -> dict[str, DriftWatch]:
+    """The watches that `encode_drift` made the entries of."""
+    return {
+        version: DriftWatch(tuple(columns), _decode(LevelDetector, detector), frozenset(alarmed), learned)
+        for version, columns, alarmed, learned, detector in entries
+    }
 
 
 def _volume(alarmed: Sequence[bool], learned: int, detector: Document) -> VolumeWatch:

@@ -11,7 +11,7 @@ from typing import Any
 from driftsonde.adapters.outbound import Request
 from driftsonde.adapters.talk import Talk, ask
 from driftsonde.controller.channels.notice import Event, Notice, event_of, facts, subject_of, title
-from driftsonde.controller.messages import iso
+from driftsonde.core.iso_time import iso_milliseconds
 from driftsonde.core.signals import Rule
 
 PATH = "/api/v2/alerts"
@@ -62,7 +62,7 @@ def alert(event: Event, notice: Notice, now_ms: int) -> dict[str, Any]:
     return {
         "labels": {name: value for name, value in labels.items() if value},
         "annotations": {"summary": title(notice), "decision": decision.id, **known},
-        "startsAt": iso(since_ms),
-        "endsAt": iso(ends_ms),
+        "startsAt": iso_milliseconds(since_ms),
+        "endsAt": iso_milliseconds(ends_ms),
         **({"generatorURL": notice.link} if notice.link else {}),
     }

@@ -6,7 +6,7 @@ from typing import Any
 from driftsonde.adapters.outbound import Request
 from driftsonde.adapters.talk import Talk, ask
 from driftsonde.controller.channels.notice import Event, Notice, cut, event_of, facts, subject_of, title
-from driftsonde.controller.messages import iso
+from driftsonde.core.iso_time import iso_milliseconds
 
 URL = "https://events.pagerduty.com"
 PATH = "/v2/enqueue"
@@ -39,7 +39,7 @@ def event_body(routing_key: str, event: Event, notice: Notice) -> dict[str, Any]
         "summary": cut(title(notice), MAX_SUMMARY),
         "source": f"{subject.model}/{subject.version}" if subject.version else subject.model,
         "severity": decision.detail.severity.value,
-        "timestamp": iso(decision.timestamp_ms),
+        "timestamp": iso_milliseconds(decision.timestamp_ms),
         "component": subject.model,
         "class": subject.rule.value if subject.rule else "action",
         "custom_details": {

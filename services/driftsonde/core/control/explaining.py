@@ -3,7 +3,6 @@ of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from driftsonde.core.control.decisions import Decision, Kind
 from driftsonde.core.control.incidents import Incident
@@ -12,6 +11,7 @@ from driftsonde.core.control.learning import in_words
 from driftsonde.core.control.rollout import Rollout
 from driftsonde.core.control.state import Record, State
 from driftsonde.core.control.traffic import Traffic
+from driftsonde.core.iso_time import iso_milliseconds
 from driftsonde.core.signals import Evidence, Signal
 
 
@@ -160,7 +160,7 @@ def as_text(found: Explanation) -> str:
 def _signal_lines(signal: Signal) -> Iterator[str]:
     where = f" in {signal.segment}" if signal.segment else ""
     yield f"rule      {signal.rule}{where}, of the {signal.variant}: {signal.summary}"
-    yield f"windows   since {_iso(signal.since_ms)}; the last one {_iso(signal.window_start_ms)} to {_iso(signal.window_end_ms)}"
+    yield f"windows   since {iso_milliseconds(signal.since_ms)}; the last one {iso_milliseconds(signal.window_start_ms)} to {iso_milliseconds(signal.window_end_ms)}"
     yield f"baseline  {signal.baseline or 'none'}"
     yield f"signal    {signal.id}, judged by policy version {signal.policy}"
     yield "evidence"
@@ -173,23 +173,23 @@ def _evidence_line(entry: Evidence) -> str:
     known = entry.lower == entry.lower and entry.upper == entry.upper  # NaN where there is no interval
     interval = f" [{entry.lower:.4g}, {entry.upper:.4g}]" if known else ""
     bar = f", bar {entry.threshold:.4g}" if entry.threshold == entry.threshold else ""
-    window = f"window {_iso(entry.window_start_ms)}"
+    window = f"window {iso_milliseconds(entry.window_start_ms)}"
     return f"{entry.statistic}{of} {entry.value:.4g}{interval}{bar}, n {entry.n}, {window}"
 
 
 def _incident_lines(incident: Incident) -> Iterator[str]:
-    yield f"incident  {incident.id}: {incident.status} since {_iso(incident.opened_ms)}, {incident.signals} signals"
+    yield f"incident  {incident.id}: {incident.status} since {iso_milliseconds(incident.opened_ms)}, {incident.signals} signals"
     if incident.learning_until_ms:
         yield f"          {in_words(incident.learning_until_ms)}: nobody was told of it"
     if incident.acknowledged_by:
-        yield f"          acknowledged by {incident.acknowledged_by}, {_iso(incident.acknowledged_ms)}"
+        yield f"          acknowledged by {incident.acknowledged_by}, {iso_milliseconds(incident.acknowledged_ms)}"
     if incident.resolved_by:
         how = "called a false alarm" if incident.false_alarm else "resolved"
-        yield f"          {how} by {incident.resolved_by}, {_iso(incident.resolved_ms)}"
+        yield f"          {how} by {incident.resolved_by}, {iso_milliseconds(incident.resolved_ms)}"
 
 
 def _step_lines(step: ExplainedStep) -> Iterator[str]:
-    yield f"{_iso(step.at_ms)}  {step.step} by {step.actor}{f': {step.reason}' if step.reason else ''}"
+    yield f"{iso_milliseconds(step.at_ms)}  {step.step} by {step.actor}{f': {step.reason}' if step.reason else ''}"
     if step.told:
         yield f"    to tell: {', '.join(step.told)}"
     if step.quiet:
@@ -201,17 +201,7 @@ def _step_lines(step: ExplainedStep) -> Iterator[str]:
 def _delivery_line(delivery: ExplainedDelivery) -> str:
     tries = "1 try" if delivery.attempts == 1 else f"{delivery.attempts} tries"
     why = f": {delivery.reason}" if delivery.reason else ""
-    return (
-        f"{_iso(delivery.at_ms)}  {delivery.endpoint} of {delivery.about}: {delivery.result} in {tries}{why}"
-    )
-
-
-def _iso(timestamp_ms: int) -> str:
-    return (
-        datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
+    return f"{iso_milliseconds(delivery.at_ms)}  {delivery.endpoint} of {delivery.about}: {delivery.result} in {tries}{why}"
 
 
 def concerning(decisions: tuple[Decision, ...], decision_id: str) -> tuple[Decision, ...]:

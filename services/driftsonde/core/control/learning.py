@@ -6,7 +6,6 @@ and the confidence sequence that speaks against it needs no history.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Detail, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
@@ -14,6 +13,7 @@ from driftsonde.core.control.inputs import Setting
 from driftsonde.core.control.making import told
 from driftsonde.core.control.policy import Ruling
 from driftsonde.core.control.state import ModelState, State
+from driftsonde.core.iso_time import iso_seconds
 from driftsonde.core.signals import Signal, SignalKind, derive_id
 from driftsonde.core.spec import ActionPolicy
 
@@ -43,8 +43,7 @@ def in_words(until_ms: int) -> str:
     >>> in_words(1000)
     'learning until 1970-01-01T00:00:01Z'
     """
-    end = datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="seconds")
-    return f"learning until {end.replace('+00:00', 'Z')}"
+    return f"learning until {iso_seconds(until_ms)}"
 
 
 def graduations(state: State, now_ms: int, setting: Setting) -> Iterator[Decision]:

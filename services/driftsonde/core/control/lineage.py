@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from driftsonde.core.control.criteria import stage_of
 from driftsonde.core.control.decisions import Decision, Kind
@@ -10,6 +9,7 @@ from driftsonde.core.control.inputs import Unknown
 from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.state import ModelState, State, fold
 from driftsonde.core.control.traffic import share_of
+from driftsonde.core.iso_time import iso_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def as_text(found: Lineage) -> str:
     serves = f", serves as {found.variant} with {100 * found.weight:g} %" if found.variant else ""
     lines = [
         f"{found.model}, version {found.version}: {found.stage}{serves}",
-        f"registered    {_iso(found.registered_ms)}, decision {found.decision}",
+        f"registered    {iso_seconds(found.registered_ms)}, decision {found.decision}",
     ]
     lines += [f"trained on    {name} ({print_})" for name, print_ in it.data]
     lines += [f"code          {it.code_revision}"] if it.code_revision else []
@@ -122,12 +122,6 @@ def as_text(found: Lineage) -> str:
     for event in found.events:
         why = f": {event.reason}" if event.reason and event.kind != Kind.REGISTER else ""
         lines.append(
-            f"  {_iso(event.at_ms)}  {event.kind} {event.step} by {event.actor}{why}  ({event.decision})"
+            f"  {iso_seconds(event.at_ms)}  {event.kind} {event.step} by {event.actor}{why}  ({event.decision})"
         )
     return "\n".join(lines) + "\n"
-
-
-def _iso(timestamp_ms: int) -> str:
-    return (
-        datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
@@ -10,6 +9,7 @@ from driftsonde.core.control.inputs import Setting
 from driftsonde.core.control.learning import in_words
 from driftsonde.core.control.making import next_step
 from driftsonde.core.control.state import ModelState, State
+from driftsonde.core.iso_time import iso_seconds
 
 # What goes out all the same: what people do, and the end of what was told before.
 _HUSHED_KINDS = frozenset({Kind.ALERT, Kind.RETRAIN, Kind.ROLLBACK, Kind.RESOLVE, Kind.ESCALATE})
@@ -25,7 +25,7 @@ def maintenance_of(model: ModelState, now_ms: int) -> str:
     if not running:
         return ""
     longest = max(running, key=lambda decision: decision.detail.expires_ms)
-    return f"the maintenance by {longest.actor} until {_iso(longest.detail.expires_ms)}"
+    return f"the maintenance by {longest.actor} until {iso_seconds(longest.detail.expires_ms)}"
 
 
 def hushed(state: State, decision: Decision, now_ms: int) -> Decision:
@@ -53,7 +53,7 @@ def why_quiet(state: State, decision: Decision, now_ms: int) -> str:
     model = state.model(decision.model)
     ends = decision.detail.change is Change.RESOLVED
     if incident is not None and not ends and now_ms < incident.snoozed_until_ms:
-        return f"the incident is snoozed until {_iso(incident.snoozed_until_ms)}"
+        return f"the incident is snoozed until {iso_seconds(incident.snoozed_until_ms)}"
     maintenance = maintenance_of(model, now_ms)
     if maintenance and ends and _began_before(model, incident, now_ms):
         return ""
@@ -100,9 +100,3 @@ def _left_open(model: ModelState) -> str:
         if incident.status is not Status.RESOLVED and not incident.learning_until_ms
     ]
     return f"the maintenance is over; {len(still)} incidents are open{''.join(f'; {it}' for it in still[:5])}"
-
-
-def _iso(timestamp_ms: int) -> str:
-    return (
-        datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    )
