@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from driftsonde.console.fleet import Health, VersionState
 from driftsonde.console.incidents import Case, IncidentLine, incident_line
+from driftsonde.console.standing import NOT_SERVING, Standing, standing
 from driftsonde.console.stories import Ranked
 from driftsonde.console.texts import coverage_text, drift_text, judged_text, number_text, worst_text
 from driftsonde.core.control.decisions import CONTROLLER, Decision, Kind, Step
@@ -44,8 +45,9 @@ class VersionLine:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """`problem` says why the versions are not there."""
+    """`standing`: how all of them stand together. `problem` says why the versions are not there."""
 
+    standing: Standing
     versions: tuple[VersionLine, ...]
     open: tuple[IncidentLine, ...]
     resolved: tuple[IncidentLine, ...]
@@ -118,15 +120,19 @@ def fleet_view(
     problem: str = "",
 ) -> FleetView:
     """The overview; incidents come from the controller, so they are there when the store is not."""
+    lines = tuple(version_line(version, state, now, silent_after) for version in versions)
+    open_lines = tuple(line for line in incidents if line.status is not Status.RESOLVED)
     return FleetView(
-        versions=tuple(_version_line(version, state, now, silent_after) for version in versions),
-        open=tuple(line for line in incidents if line.status is not Status.RESOLVED),
+        standing=standing(len(open_lines), [line.state for line in lines]),
+        versions=lines,
+        open=open_lines,
         resolved=tuple(line for line in incidents if line.status is Status.RESOLVED)[:SHOWN_RESOLVED],
         problem=problem,
     )
 
 
-def _version_line(version: VersionState, state: State, now: datetime, silent_after: timedelta) -> VersionLine:
+def version_line(version: VersionState, state: State, now: datetime, silent_after: timedelta) -> VersionLine:
+    """One version, with its part of the traffic."""
     traffic = state.model(version.model).traffic
     share = share_of(traffic, version.version)
     health = version.health(now, silent_after)
@@ -135,7 +141,7 @@ def _version_line(version: VersionState, state: State, now: datetime, silent_aft
         model=version.model,
         version=version.version,
         variant=version.variant,
-        state="not serving" if over else health.value,
+        state=NOT_SERVING if over else health.value,
         traffic=f"{share.weight:.0%}" if share else "",
         judged=judged_text(version, now),
         drift=drift_text(version),
