@@ -176,7 +176,7 @@ def test_a_page_that_can_not_be_kept_current_says_so(tab: Tab, desk: Desk, store
     tab.look(1280, 900)
     tab.open(f"{address(door)}/rollouts")
     door.close()
-    tab.wait_until("document.body.innerText.includes('the server does not answer')")
+    tab.wait_until("document.body.innerText.includes('the server can't answer')")
     assert _contrast(tab) >= 4.5
     assert "fraud" in tab.text()
 

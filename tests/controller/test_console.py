@@ -415,3 +415,26 @@ def test_what_is_stored_and_can_t_be_read_is_a_page_too(desk: Desk, store: Store
     with browser(door) as page:
         assert "Something stored can't be read detail: no JSON" in text_of(page.get("/decisions"), 500)
     door.close()
+
+
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_a_browser_gets_a_page_where_a_program_gets_problem_details(page: httpx.Client) -> None:
+    text = text_of(page.get("/no/such/place", headers=BROWSER), 404)
+    assert "There is no such page Nothing is at /no/such/place." in text
+    assert "Rollouts" in text
+    assert "That can't be done here" in text_of(page.post("/decisions", headers=BROWSER), 405)
+    for path, headers in (("/no/such/place", {}), ("/v1/no-such", BROWSER), ("/v1/incidents/x", BROWSER)):
+        answer = page.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["title"]) == (404, "Not Found")
+
+
+def test_an_error_leaves_a_way_on_to_whoever_is_known(desk: Desk, store: Store) -> None:
+    door = serve(desk, store, TOKENS)
+    with browser(door) as page:
+        assert "Sign out" not in text_of(page.get("/no/such/place", headers=BROWSER), 404)
+        page.post("/login", data={"token": "token-of-viewer"})
+        assert "the viewer" in text_of(page.get("/no/such/place", headers=BROWSER), 404)
+        assert "the viewer" in text_of(page.get("/models/fraud", params={"windows": "many"}), 422)
+    door.close()

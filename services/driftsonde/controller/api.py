@@ -10,7 +10,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from driftsonde.controller import problems
 from driftsonde.controller.backend import Backend, Json
-from driftsonde.controller.console_pages import SignInNeeded, lead_to_login
+from driftsonde.controller.console_pages import Pages, SignInNeeded, lead_to_login
 from driftsonde.controller.routes_console import console_router
 from driftsonde.controller.routes_decisions import decisions_router, incidents_router
 from driftsonde.controller.routes_lineage import lineage_router, predictions_router
@@ -53,7 +53,9 @@ def create_api(backend: Backend, version: str) -> FastAPI:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
     guard = [Depends(backend.guard.needs(Role.VIEWER))]
     app.include_router(_probes(backend))
-    app.include_router(console_router(backend))
+    pages = Pages(backend)
+    app.include_router(console_router(pages))
+    pages.answer_browsers(app)
     app.add_exception_handler(SignInNeeded, lead_to_login)
     for router in ROUTERS:
         app.include_router(router(backend), prefix="/v1", dependencies=guard)

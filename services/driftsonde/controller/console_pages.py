@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials
 from jinja2 import Environment
+from starlette.exceptions import HTTPException as HttpError
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.console.governance import notices
@@ -38,7 +39,9 @@ _HEADERS = {
 }
 _TITLES = {
     403: "Not allowed",
-    404: "Not here",
+    404: "There is no such page",
+    405: "That can't be done here",
+    409: "Not done",
     413: "Too much",
     422: "Not understood",
     429: "Too many requests",
@@ -83,11 +86,18 @@ class Pages:
                 raise SignInNeeded from error
             raise
 
+    def known(self, request: Request) -> Person | None:
+        """Whose browser asks, where that is known: an error has a page for everybody."""
+        try:
+            return self.who(request)
+        except (SignInNeeded, HTTPException):
+            return None
+
     def router(self) -> APIRouter:
         """A router whose errors are pages."""
         return APIRouter(include_in_schema=False, route_class=_route_of(self))
 
-    def show(self, template: str, person: Person | None, status: int = 200, **values: object) -> HTMLResponse:
+    def show(self, template: str, person: Person | None, code: int = 200, **values: object) -> HTMLResponse:
         """A page. What holds the automation back stands on every page of a person who is signed in."""
         content = self.templates.get_template(template).render(
             person=person.name if person else "",
@@ -95,10 +105,25 @@ class Pages:
             notices=self._notices() if person else (),
             **values,
         )
-        return HTMLResponse(content, status, _HEADERS)
+        return HTMLResponse(content, code, _HEADERS)
 
     def trouble(self, person: Person | None, status: int, title: str, detail: str) -> HTMLResponse:
-        return self.show("problem.html", person, status, title=title, detail=detail)
+        return self.show("problem.html", person, status, title=title, detail=detail, status=status)
+
+    def answer_browsers(self, app: FastAPI) -> None:
+        """Give a browser a page for every error outside the API, so for an address that is none; programs keep theirs."""
+        otherwise = app.exception_handlers[HttpError]
+
+        async def http_error(request: Request, error: Exception) -> Response:
+            assert isinstance(error, HttpError), "it handles no other"
+            if not _wants_page(request):
+                answer: Response = await otherwise(request, error)  # type: ignore[misc]
+                return answer
+            detail = f"Nothing is at {request.url.path}." if error.status_code == 404 else f"{error.detail}."
+            title = _TITLES.get(error.status_code, "Not done")
+            return self.trouble(self.known(request), error.status_code, title, detail)
+
+        app.add_exception_handler(HttpError, http_error)
 
     def press(
         self,
@@ -128,7 +153,7 @@ class Pages:
     def _notices(self) -> tuple[str, ...]:
         try:
             return notices(self.backend.state(), datetime.now(UTC))
-        except problems.Unavailable:
+        except (problems.Unavailable, InvalidEvent):
             return ()
 
 
@@ -140,20 +165,24 @@ def _route_of(pages: Pages) -> type[APIRoute]:
             handle = super().get_route_handler()
 
             async def handled(request: Request) -> Response:
+                def trouble(status: int, title: str, detail: str) -> Response:
+                    return pages.trouble(pages.known(request), status, title, detail)
+
                 try:
                     return await handle(request)
                 except problems.Unavailable as error:
-                    return pages.trouble(None, 503, _TITLES[503], f"{error}.")
+                    return trouble(503, _TITLES[503], f"{error}.")
                 except (StoreUnavailable, StoreRejected):
-                    return pages.trouble(None, 503, "The store can't be read", STORE_AWAY)
+                    return trouble(503, "The store can't be read", STORE_AWAY)
                 except InvalidEvent as error:
-                    return pages.trouble(None, 500, "Something stored can't be read", f"{error}.")
+                    return trouble(500, "Something stored can't be read", f"{error}.")
                 except RequestValidationError as error:
                     said = "; ".join(f"{entry['loc'][-1]}: {entry['msg']}" for entry in error.errors())
-                    return pages.trouble(None, 422, _TITLES[422], f"{said}.")
+                    return trouble(422, _TITLES[422], f"{said}.")
                 except HTTPException as error:
-                    title = _TITLES.get(error.status_code, "Not done")
-                    return pages.trouble(None, error.status_code, title, f"{error.detail}.")
+                    return trouble(
+                        error.status_code, _TITLES.get(error.status_code, "Not done"), f"{error.detail}."
+                    )
 
             return handled
 
@@ -161,6 +190,11 @@ def _route_of(pages: Pages) -> type[APIRoute]:
 
 
 STORE_AWAY = "Try again in a while; `driftsonde doctor` says why."
+
+
+def _wants_page(request: Request) -> bool:
+    """A person's browser, at an address that is not the API's."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
 
 
 async def form_of(request: Request) -> Form:

@@ -88,9 +88,8 @@ REJECT = Button("reject", "Reject", Role.APPROVER, _reject)
 BUTTONS = {button.value: button for button in (ACKNOWLEDGE, *ON_OPEN, APPROVE, REJECT)}
 
 
-def console_router(backend: Backend) -> APIRouter:
+def console_router(pages: Pages) -> APIRouter:
     """All pages."""
-    pages = Pages(backend)
     router = pages.router()
     for part in (
         _sign_in_router,

@@ -7,7 +7,7 @@ function takeOver(shown, next) {
 // Since when what is shown may be old, "" for not at all.
 let since = "";
 function tell(now) {
-  if (now !== since) { since = now; document.querySelector("#stale").textContent = now && `Not current since ${now}: the server does not answer. Trying again.`; }
+  if (now !== since) { since = now; document.querySelector("#stale").textContent = now && `Not current since ${now}: the server can't answer. Trying again.`; }
 }
 async function refresh() {
   const busy = document.hidden || document.querySelector("details[open]") || document.activeElement.matches("input, select, textarea");
