@@ -24,13 +24,14 @@ from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.topics import FEATURES
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_events import EVENT_TYPES
+from driftsonde.adapters.wire_models import MODEL_RECORD
 from driftsonde.archiver.pipeline import archive
 from driftsonde.core.events import FeatureBatch, Heartbeat, LabelBatch, PredictionBatch, Role, Variant
 from registry_server import Registry, running_registry
 from schema_rules import incompatible, unreadable
 from wire_examples import describe
 
-TYPES = (*EVENT_TYPES, *CONTROL_TYPES)
+TYPES = (*EVENT_TYPES, *CONTROL_TYPES, MODEL_RECORD)
 # What others write or read: these have published examples.
 PUBLISHED = sorted(path.stem for path in (schemas_directory() / "examples").glob("*.json"))
 ADDED = {

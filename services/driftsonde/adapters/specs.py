@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_type_hints
 
@@ -33,7 +33,7 @@ from driftsonde.core.baseline import (
 )
 from driftsonde.core.events import Floats, Ints, Role
 from driftsonde.core.joint import joint_bins
-from driftsonde.core.spec import ModelSpec, Policy
+from driftsonde.core.spec import ActionPolicy, ModelSpec, Policy, QualityRule
 
 _Spec = TypeVar("_Spec", ModelSpec, Policy)
 
@@ -47,6 +47,11 @@ class InvalidSpec(ValueError):
 
 
 # --- Specs and policies --------------------------------------------------------------------------------------------
+
+# Fields that came after the first published form of a spec (schemas/examples/ModelRecord.json); a new one belongs here. They
+# are not stored while they have their default, which never changes: so what an earlier release registered keeps its document
+# and its fingerprint, and an earlier service reads what a later client registers, until somebody asks for what is new.
+_ADDED: frozenset[tuple[type, str]] = frozenset({(QualityRule, "volume"), (ActionPolicy, "learning_ms")})
 
 
 def parse_spec(document: Mapping[str, object]) -> ModelSpec:
@@ -72,16 +77,19 @@ def policy_from_toml(text: str) -> Policy:
 
 
 def spec_document(value: ModelSpec | Policy) -> dict[str, Any]:
-    """The document of a spec or a policy; `parse_spec` and `parse_policy` give the value back."""
-    return _to_document(value)
+    """The document of a spec or a policy with every key; `parse_spec` and `parse_policy` give the value back."""
+    return _to_document(value, frozenset())
 
 
-def _to_document(value: Any) -> dict[str, Any]:
+def _to_document(value: Any, optional: Set[tuple[type, str]]) -> dict[str, Any]:
+    """Without the `optional` fields that have their default."""
     document: dict[str, Any] = {}
     for entry in dataclasses.fields(value):
         content = getattr(value, entry.name)
+        if (type(value), entry.name) in optional and content == _default(entry):
+            continue
         if dataclasses.is_dataclass(content):
-            document[entry.name] = _to_document(content)
+            document[entry.name] = _to_document(content, optional)
         elif entry.name.endswith("_ms"):
             document[entry.name.removesuffix("_ms")] = format_duration(content)
         else:
@@ -89,8 +97,13 @@ def _to_document(value: Any) -> dict[str, Any]:
     return document
 
 
+def _default(entry: dataclasses.Field[Any]) -> Any:
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
+
+
 def spec_to_json(value: ModelSpec | Policy) -> str:
-    return _dump_json(spec_document(value))
+    """What is stored of it, and what its fingerprint is of."""
+    return _dump_json(_to_document(value, _ADDED))
 
 
 def _parse(kind: type[_Spec], document: Mapping[str, object]) -> _Spec:

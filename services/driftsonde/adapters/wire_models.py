@@ -210,9 +210,21 @@ def _same(payload: bytes | None, record: ModelRecord, codec: Codec) -> bool:
     if payload is None:
         return False
     try:
-        return codec.decode(payload) == record
-    except (Undecodable, InvalidEvent):
+        return _rewritten(_decode(codec, record.key, payload)) == record
+    except (Undecodable, InvalidEvent, InvalidSpec):
         return False
+
+
+def _rewritten(record: ModelRecord) -> ModelRecord:
+    """As this release writes what it says: an earlier one may have said the same in other words."""
+    model, version = version_of(record.key)
+    match record.kind:
+        case RecordKind.SPEC:
+            return spec_record(spec_from_json(record.document))
+        case RecordKind.VERSION:
+            return version_record(model, version, _version_baseline(record.document, model, version))
+        case RecordKind.ORIGIN:
+            return origin_record(model, version, _origin(record.document))
 
 
 def _decode(codec: Codec, key: str, payload: bytes) -> ModelRecord:
