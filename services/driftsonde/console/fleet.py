@@ -84,7 +84,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A metric of the newest judged window; NaN where there is no interval or bar."""
+    """A metric of the newest judged window; NaN where there is no interval or limit."""
 
     name: str
     column: str
@@ -100,7 +100,7 @@ class Number:
 class VersionState:
     """One version in one role. Times are ends of windows, None where none was judged.
 
-    `psi` has one number a column, the largest first.
+    `psi` has one number a column, the furthest beyond its limit first.
     """
 
     model: str
@@ -116,8 +116,14 @@ class VersionState:
 
     @property
     def drifting(self) -> int:
-        """Columns that passed their bar."""
+        """Columns that are past their limits."""
         return sum(number.breached for number in self.psi)
+
+    @property
+    def tells(self) -> bool:
+        """Whether the window says anything of drift: one with too few rows, or from which the baseline was taken, calls no
+        column, however far beyond its limit it is."""
+        return all(number.breached or not number.value > number.threshold for number in self.psi)
 
     @property
     def judged_until(self) -> datetime | None:
@@ -189,12 +195,18 @@ def _version(
         variant=variant,
         inputs_until=_newest(rows, of_columns=True),
         outcomes_until=_newest(rows, of_columns=False),
-        psi=tuple(sorted((n for n in inputs if n.name == "psi"), key=lambda n: (-n.value, n.column))),
+        psi=tuple(sorted((n for n in inputs if n.name == "psi"), key=_by_excess)),
         broken=tuple(n for n in inputs if n.breached and n.name != "psi"),
         performance=next((outcomes[name] for name in PERFORMANCE if name in outcomes), None),
         label_coverage=coverage.value if coverage else None,
         open=episodes.get((model, version), ()),
     )
+
+
+def _by_excess(number: Number) -> tuple[bool, float, str]:
+    """As an incident ranks its columns."""
+    excess = number.value / number.threshold if number.threshold > 0 else number.value
+    return not number.breached, -excess, number.column
 
 
 def _number(row: Sequence[Any]) -> Number:

@@ -1,10 +1,14 @@
-"""The state of a version in words, as the terminal and the pages show it."""
+"""What the terminal and the pages say in the same words: times, shares, who did it, how a version does."""
 
 import math
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from driftsonde.console.fleet import Number, VersionState
-from driftsonde.report.formats import NOTHING, format_metric, name_of
+from driftsonde.core.control.decisions import CONTROLLER
+from driftsonde.core.control.traffic import Share
+from driftsonde.report.formats import NOTHING, format_metric, format_moment, name_of
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
@@ -22,19 +26,60 @@ def age(span: timedelta) -> str:
     return f"{seconds} s"
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time for people: `ago` as they say it, `text` exact in UTC, `iso` for programs."""
+
+    ago: str
+    text: str
+    iso: str
+
+
+def moment(at_ms: int, now: datetime) -> Moment:
+    """
+    >>> moment(0, datetime(1970, 1, 1, 3, tzinfo=UTC)).ago
+    '3 h ago'
+    """
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return Moment(f"{age(now - at)} ago", f"{format_moment(at_ms)} UTC", at.isoformat(timespec="seconds"))
+
+
+def who_text(actor: str) -> str:
+    """Who decided: a person by name, or nobody."""
+    return "by itself" if actor == CONTROLLER else f"by {actor}"
+
+
+def split_text(split: Iterable[Share]) -> str:
+    """How requests are split, the largest part first.
+
+    >>> from driftsonde.core.events import Variant
+    >>> split_text([Share("2", Variant.CANARY, 0.2), Share("1", Variant.CHAMPION, 0.8), Share("3", Variant.SHADOW, 0.0)])
+    'version 1 80 %, version 2 20 %, version 3 as a shadow'
+    """
+    shares = sorted(split, key=lambda share: -share.weight)
+    return ", ".join(
+        f"version {share.version} {f'{100 * share.weight:g} %' if share.weight else 'as a shadow'}"
+        for share in shares
+    )
+
+
 def judged_text(version: VersionState, now: datetime) -> str:
     """How old the newest judged window is."""
     return f"{age(now - version.judged_until)} ago" if version.judged_until else NOTHING
 
 
 def drift_text(version: VersionState) -> str:
-    """How many columns are past their limit."""
-    return f"{version.drifting} of {len(version.psi)}" if version.psi else NOTHING
+    """How many columns drift: are past their limits, in a window that has enough rows to say so."""
+    if not version.psi:
+        return NOTHING
+    if not version.tells:
+        return f"too few rows ({max(number.n for number in version.psi):,})"
+    return f"{version.drifting} of {len(version.psi)}"
 
 
 def worst_text(version: VersionState) -> str:
-    """The column that drifted most."""
-    if not version.psi:
+    """The column that is furthest beyond its limit, or nearest to it; none of a window that can't tell."""
+    if not version.psi or not version.tells:
         return NOTHING
     worst = version.psi[0]
     return (
