@@ -185,16 +185,22 @@ class _Sent:
     copied: bool
 
 
-def random_log(rng: np.random.Generator, messages: int = 40, heartbeats: bool = True) -> Log:
+def random_log(
+    rng: np.random.Generator,
+    messages: int = 40,
+    heartbeats: bool = True,
+    streams: Sequence[Stream] = STREAMS,
+    early: float = 0.1,
+) -> Log:
     """Rows out of order and late, repeated and of several versions, clocks that are wrong, gaps between offsets;
-    labels that are early, late, corrected, unknown, or of no known class."""
+    labels that are early (that share of them), late, corrected, unknown, or of no known class."""
     sent: list[_Sent] = []
     predictions: list[tuple[int, Message | None]] = []
     clock_ms, event_time_ms, offset = START_MS, -1, 0
     for _ in range(messages):
         clock_ms += int(rng.integers(0, 24)) * TICK_MS
         offset += 1 + int(rng.random() < 0.15) * int(rng.integers(1, 9))
-        event = _random_prediction(rng, clock_ms, event_time_ms, sent)
+        event = _random_prediction(rng, clock_ms, event_time_ms, sent, streams)
         if isinstance(event, Heartbeat) and not heartbeats:
             continue
         predictions.append((offset, None if event is None else Message(offset, RECORDED_MS, event)))
@@ -205,18 +211,22 @@ def random_log(rng: np.random.Generator, messages: int = 40, heartbeats: bool = 
         elif isinstance(event, Heartbeat):
             event_time_ms = max(event_time_ms, event.timestamp_ms)
     predictions.append((offset + 1, Message(offset + 1, RECORDED_MS, Heartbeat(END_MS))))
-    return Log(tuple(predictions), tuple(_random_labels(rng, sent)))
+    return Log(tuple(predictions), tuple(_random_labels(rng, sent, early)))
 
 
 def _random_prediction(
-    rng: np.random.Generator, clock_ms: int, event_time_ms: int, sent: list[_Sent]
+    rng: np.random.Generator,
+    clock_ms: int,
+    event_time_ms: int,
+    sent: list[_Sent],
+    streams: Sequence[Stream],
 ) -> PredictionBatch | Heartbeat | None:
     kind = rng.random()
     if kind < 0.03:
         return None
     if kind < 0.06:
         return Heartbeat(clock_ms)
-    stream = STREAMS[int(rng.integers(len(STREAMS)))]
+    stream = streams[int(rng.integers(len(streams)))]
     rows = int(rng.integers(1, 5))
     late_ms = np.where(rng.random(rows) < 0.2, rng.integers(0, rng.choice([40, 300]), rows) * TICK_MS, 0)
     times = clock_ms - rng.integers(0, 6, rows) * TICK_MS - late_ms
@@ -276,12 +286,14 @@ def random_predictions(
     )
 
 
-def _random_labels(rng: np.random.Generator, sent: Sequence[_Sent]) -> list[tuple[int, Message | None]]:
+def _random_labels(
+    rng: np.random.Generator, sent: Sequence[_Sent], early: float
+) -> list[tuple[int, Message | None]]:
     """Labels of about two thirds of the predictions, in about the order of their time."""
     wanted: list[tuple[int, str, str]] = []
     for entry in sent:
         for _ in range(int(rng.choice([0, 1, 1, 2]))):
-            delay_ms = int(rng.exponential(20 * SECOND_MS)) if rng.random() < 0.9 else -5 * SECOND_MS
+            delay_ms = int(rng.exponential(20 * SECOND_MS)) if rng.random() < 1 - early else -5 * SECOND_MS
             wanted.append((entry.timestamp_ms + delay_ms // TICK_MS * TICK_MS, entry.stream.model, entry.id))
     wanted.extend((START_MS + 1000 * n, "shop", f"never-{n}") for n in range(3))
     jitter = rng.integers(0, 40 * SECOND_MS, len(wanted))

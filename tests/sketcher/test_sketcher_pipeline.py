@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import example
 
 from driftsonde.core.chunks import SketchKey, Source
 from driftsonde.core.events import NumericColumn, PredictionBatch, Role
@@ -11,7 +12,7 @@ from driftsonde.sketcher.messages import Message
 from partition_oracle import accepted, expected_sketches, one_row
 from partition_runs import LABEL_CHUNK, PREDICTION_CHUNK, RESEND_BOUND, Received, bits, run
 from strategies import by_seed
-from stream_examples import Log, random_log
+from stream_examples import STREAMS, Log, random_log
 
 
 def final(received: Received) -> dict[tuple[Source, int, SketchKey], tuple[object, ...]]:
@@ -87,7 +88,18 @@ def test_single_predictions_are_batches_of_one(seed: int) -> None:
 @by_seed(40)
 def test_restarts_change_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    log = random_log(rng)
+    assert_restarts_change_nothing(rng, random_log(rng))
+
+
+@example(seed=5)  # a pair that has left the index, joined and corrected by one message
+@by_seed(20)
+def test_restarts_lose_no_pair(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    champion, _, shadow, _ = STREAMS
+    assert_restarts_change_nothing(rng, random_log(rng, streams=(champion, shadow), early=0.5))
+
+
+def assert_restarts_change_nothing(rng: np.random.Generator, log: Log) -> None:
     received = Received()
     index_rows = int(rng.choice([6, 40, 10_000]))
     for _ in range(int(rng.integers(1, 4))):

@@ -195,7 +195,7 @@ def apply_and_pair(
     found: Sequence[tuple[Entries, int, float, int]],
 ) -> tuple[list[Joined], list[JoinedPairs]]:
     """`apply_labels`, and what that changed of the pairs of champion and shadows, by shadow stream in the order of first
-    appearance. A prediction and its copies must be in `found` together."""
+    appearance. A prediction and its copies must be in `found` together, each prediction as one place."""
     shared = _shared(found)
     before = [_pairs_now(places) for places in shared]
     joined = apply_labels(found)

@@ -167,14 +167,17 @@ class WaitingLabels:
         """Write the labels of the oldest message, and the older ones that its gate lets find their predictions, into
         the predictions; returns what that changed, of each and of pairs. The message's lookup must have been made."""
         waiting = self.messages.popleft()
+        pairs = self._late_pairs(waiting.gate_ms)
+        # One prediction is one place in a message: what its older label has just been written into, the newer one goes into.
+        late: dict[tuple[Stream, str], Place] = {(e.stream, e.ids[row]): (e, row) for e, row, *_ in pairs}
         visible: dict[str, list[Place]] = {}
         for entries in found.entries:
             for row, prediction_id in enumerate(entries.ids):
                 if entries.arrived_ms < waiting.gate_ms:
-                    visible.setdefault(prediction_id, []).append((entries, row))
+                    place = late.get((entries.stream, prediction_id), (entries, row))
+                    visible.setdefault(prediction_id, []).append(place)
                 else:
                     self._coming.put(entries, row)
-        pairs = self._late_pairs(waiting.gate_ms)
         self.gate_ms = waiting.gate_ms
         self.tally.expired += self.unmatched.expire(self.gate_ms)
         if isinstance(waiting.event, LabelBatch):
