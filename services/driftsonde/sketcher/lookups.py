@@ -7,6 +7,7 @@ import numpy as np
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.positions import read_archived
+from driftsonde.adapters.stored_events import IN_PLACES_OF_IDS
 from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.events import (
     CategoricalColumn,
@@ -23,13 +24,13 @@ from driftsonde.sketcher.folding import entries_of
 from driftsonde.sketcher.labels import Found, Lookup, in_time, wait_ms
 from driftsonde.sketcher.messages import Plans
 
-_PREDICTIONS = """
+_PREDICTIONS = f"""
 SELECT prediction_id, source_partition, source_offset, version, variant, toUnixTimestamp64Milli(timestamp),
        numeric_names, numeric_values, categorical_names, categorical_values
-FROM predictions
-WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
-      AND (source_partition != {partition:UInt32} OR source_offset < {below:UInt64})
-ORDER BY source_partition != {partition:UInt32}, source_partition, source_offset, source_row
+FROM predictions PREWHERE prediction_id IN {{ids:Array(String)}}
+WHERE model = {{model:String}} AND {IN_PLACES_OF_IDS}
+      AND (source_partition != {{partition:UInt32}} OR source_offset < {{below:UInt64}})
+ORDER BY source_partition != {{partition:UInt32}}, source_partition, source_offset, source_row
 """
 
 # The event time of the partition before each of these offsets; there is none before the first step. Read is only what
@@ -49,12 +50,12 @@ ASOF JOIN (
 ON wanted.partition = steps.partition AND wanted.offset >= steps.position
 """
 
-_LABELS = """
+_LABELS = f"""
 SELECT prediction_id, source_partition, source_offset, label_text, label_number,
        toUnixTimestamp64Milli(timestamp) AS time_ms
-FROM labels
-WHERE model = {model:String} AND prediction_id IN {ids:Array(String)}
-      AND (source_partition != {partition:UInt32} OR source_offset < {below:UInt64})
+FROM labels PREWHERE prediction_id IN {{ids:Array(String)}}
+WHERE model = {{model:String}} AND {IN_PLACES_OF_IDS}
+      AND (source_partition != {{partition:UInt32}} OR source_offset < {{below:UInt64}})
 ORDER BY time_ms, source_offset, source_row
 """
 
