@@ -58,7 +58,11 @@ def tail(
 def test_signals_of_the_last_hours(tail: Callable[..., list[str]]) -> None:
     lines = tail("--since", "1h")
     assert len(lines) == 3
-    assert "1970-01-01 01:00:00Z  alert     fraud 1 (champion)  alert of fraud" in lines
+    assert (
+        "1970-01-01 01:00:00Z  incident   fraud version 1 (champion): amount changed. "
+        "Distance from its baseline (PSI): 0.70, the limit is 0.20." in lines
+    )
+    assert "1970-01-01 04:00:00Z  over       fraud version 1 (champion): resolve of fraud" in lines
     assert tail() == []
 
 

@@ -1,6 +1,7 @@
 """The fleet as it is read from the store, and as `driftsonde status` shows it."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -70,7 +71,8 @@ def test_what_is_open_is_of_the_version_that_it_is_about(
 
 def test_health_is_the_worst_that_is_known(fleet: dict[tuple[str, str], VersionState]) -> None:
     assert fleet["fraud", "1"].health(END + 100 * DAY, DAY) is Health.ALERT
-    assert fleet["fraud", "2"].health(END + DAY, DAY) is Health.OK
+    assert fleet["fraud", "2"].health(END + DAY, DAY) is Health.DRIFTING
+    assert fleet["demand", "7"].health(END + DAY, DAY) is Health.OK
     assert fleet["fraud", "2"].health(END + DAY + HOUR, DAY) is Health.SILENT
 
 
@@ -105,7 +107,11 @@ def test_what_began_while_the_model_learns_says_so(
     with pytest.raises(SystemExit):
         main(["status", "young"])
     text = capsys.readouterr().out
-    assert "retrain of young (learning until 1970-01-01T20:00:00Z; would have paged)" in text
+    assert re.search(
+        r"incident of young, version 1, for \d+ d: amount changed\. .*limit is 0\.20\. "
+        r"\(learning until 1970-01-01 20:00:00Z; would have paged\)",
+        text,
+    )
 
 
 def test_the_command(
@@ -124,10 +130,13 @@ def test_the_command(
     code, text = run()
     assert code == 3, text
     (line,) = [line for line in text.splitlines() if line.startswith("fraud") and "champion" in line]
-    assert "alert" in line
+    assert "incident" in line
     assert "1 of 3" in line
     assert "amount" in line
-    assert "version 1, retrain: drift (retrain)" in text
+    assert re.search(
+        r"incident of fraud, version 1, for \d+ d: amount changed\. Distance from its baseline", text
+    )
+    assert "driftsonde explain" in text
 
     code, text = run("--json", "demand", "--silent-after", "9999d")
     assert code == 0

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,12 +14,30 @@ from rich.text import Text
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.durations import parse_duration_ms
+from driftsonde.adapters.stored_control import signal_records
+from driftsonde.adapters.wire_control import signal_from_record
 from driftsonde.commands.errors import BadInput, settings_of_environment, world_failures
 from driftsonde.console.fleet import Episode, Health, VersionState, read_fleet
-from driftsonde.console.texts import age, coverage_text, drift_text, judged_text, number_text, worst_text
+from driftsonde.console.saying import signal_text
+from driftsonde.console.texts import (
+    age,
+    coverage_text,
+    drift_text,
+    health_text,
+    judged_text,
+    number_text,
+    worst_text,
+)
+from driftsonde.core.signals import SignalKind
 
 NEEDS_ATTENTION = 3
-_STYLE = {Health.OK: "green", Health.UNKNOWN: "dim", Health.SILENT: "yellow", Health.ALERT: "bold red"}
+_STYLE = {
+    Health.OK: "green",
+    Health.DRIFTING: "yellow",
+    Health.UNKNOWN: "dim",
+    Health.SILENT: "yellow",
+    Health.ALERT: "bold red",
+}
 
 
 @click.command()
@@ -39,6 +57,7 @@ def status(ctx: click.Context, model: str, as_json: bool, silent_after: str) -> 
     store = Store(settings_of_environment().clickhouse)
     with world_failures():
         versions = read_fleet(store, model)
+        told = {} if as_json else _told(store, versions)
     if model and not versions:
         raise BadInput(
             f"nothing has been judged of a model {model!r}; `driftsonde status` lists those that are known"
@@ -47,15 +66,19 @@ def status(ctx: click.Context, model: str, as_json: bool, silent_after: str) -> 
     if as_json:
         click.echo(json.dumps([_plain(version, version.health(now, patience)) for version in versions]))
     else:
-        _show(versions, now, patience)
+        _show(versions, told, now, patience)
     if any(version.open for version in versions):
         ctx.exit(NEEDS_ATTENTION)
 
 
-def _show(versions: Sequence[VersionState], now: datetime, patience: timedelta) -> None:
+def _show(
+    versions: Sequence[VersionState], told: Mapping[str, str], now: datetime, patience: timedelta
+) -> None:
     console = Console()
     if not versions:
-        console.print("nothing has been judged yet: is anything sent, and are the services running?")
+        console.print(
+            "nothing has been judged yet: `driftsonde doctor` says whether anything is sent, and the services run"
+        )
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in (
@@ -64,17 +87,17 @@ def _show(versions: Sequence[VersionState], now: datetime, patience: timedelta) 
         "ROLE",
         "HEALTH",
         "WINDOW",
-        "DRIFT",
-        "MOST DRIFTED",
+        "DRIFTING",
+        "FURTHEST COLUMN",
         "PERFORMANCE",
         "LABELS",
     ):
-        table.add_column(title, no_wrap=title != "MOST DRIFTED")
+        table.add_column(title, no_wrap=title != "FURTHEST COLUMN")
     for version in versions:
         health = version.health(now, patience)
         table.add_row(
             *(Text(cell) for cell in (version.model, version.version, version.variant)),
-            Text(health, style=_STYLE[health]),
+            Text(health_text(health), style=_STYLE[health]),
             *(
                 Text(cell)
                 for cell in (
@@ -87,17 +110,30 @@ def _show(versions: Sequence[VersionState], now: datetime, patience: timedelta) 
             ),
         )
     console.print(table)
-    for line in _open_lines([episode for version in versions for episode in version.open], now):
-        console.print(Text(line))
-
-
-def _open_lines(episodes: Iterable[Episode], now: datetime) -> Iterable[str]:
-    for episode in sorted(episodes, key=lambda e: (e.since, e.episode)):
-        until = episode.learning_until
-        quiet = f" (learning until {until:%Y-%m-%dT%H:%M:%SZ}; would have paged)" if until else ""
-        yield (
-            f"open for {age(now - episode.since)}: version {episode.version}, {episode.kind}: {episode.summary}{quiet}"
+    for model, episode in sorted(
+        ((version.model, episode) for version in versions for episode in version.open),
+        key=lambda entry: (entry[1].since, entry[1].episode),
+    ):
+        console.print(Text(_open_line(model, episode, told.get(episode.episode, episode.summary), now)))
+    if told:
+        console.print(
+            Text("`driftsonde explain` says of the newest which column, since when, because of what")
         )
+
+
+def _open_line(model: str, episode: Episode, what: str, now: datetime) -> str:
+    until = episode.learning_until
+    quiet = f" (learning until {until:%Y-%m-%d %H:%M:%SZ}; would have paged)" if until else ""
+    return f"incident of {model}, version {episode.version}, for {age(now - episode.since)}: {what}{quiet}"
+
+
+def _told(store: Store, versions: Sequence[VersionState]) -> dict[str, str]:
+    """What is open in the words of the pages, by episode."""
+    told: dict[str, str] = {}
+    for model in sorted({version.model for version in versions if version.open}):
+        signals = (signal_from_record(record) for record in signal_records(store, model))
+        told |= {it.episode: signal_text(it) for it in signals if it.kind is not SignalKind.RESOLVE}
+    return told
 
 
 def _plain(version: VersionState, health: Health) -> Any:

@@ -17,6 +17,7 @@ from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.topics import SIGNALS
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.commands.errors import BadInput, end_on_sigterm, settings_of_environment, world_failures
+from driftsonde.console.saying import KIND_WORDS, signal_text
 from driftsonde.core.control.canonical import to_object
 from driftsonde.core.signals import Signal, SignalKind
 
@@ -25,6 +26,7 @@ _STYLE = {
     SignalKind.RETRAIN: "bold yellow",
     SignalKind.ROLLBACK: "bold red",
     SignalKind.RESOLVE: "green",
+    SignalKind.PROMOTE: "green",
 }
 _TIMEOUT_S = 10.0
 
@@ -37,7 +39,7 @@ _TIMEOUT_S = 10.0
 @click.option("--once", is_flag=True, help="Stop at the end of what is there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for a program.")
 def tail(model: str, since: str, once: bool, as_json: bool) -> None:
-    """Show signals as they come, of all models or of MODEL, until Ctrl-C. Reads DRIFTSONDE_KAFKA_*."""
+    """Show what the judge finds as it comes, of all models or of MODEL, until Ctrl-C. Reads DRIFTSONDE_KAFKA_*."""
     try:
         since_ms = int(time.time() * 1000) - parse_duration_ms(since) if since else None
     except ValueError as error:
@@ -56,8 +58,12 @@ def tail(model: str, since: str, once: bool, as_json: bool) -> None:
 def _line(signal: Signal) -> Text:
     end = datetime.fromtimestamp(signal.window_end_ms / 1000, UTC)
     head = Text(f"{end:%Y-%m-%d %H:%M:%S}Z  ")
-    kind = Text(f"{signal.kind:<8}", style=_STYLE[signal.kind])
-    return head + kind + Text(f"  {signal.model} {signal.version} ({signal.variant})  {signal.summary}")
+    kind = Text(f"{KIND_WORDS[signal.kind]:<9}", style=_STYLE[signal.kind])
+    return (
+        head
+        + kind
+        + Text(f"  {signal.model} version {signal.version} ({signal.variant}): {signal_text(signal)}")
+    )
 
 
 def _signals(kafka: KafkaSettings, since_ms: int | None, once: bool) -> Iterator[Signal]:

@@ -61,6 +61,7 @@ class Health(StrEnum):
     """The worst that is known of a version, worst last."""
 
     OK = "ok"
+    DRIFTING = "drifting"
     UNKNOWN = "unknown"
     SILENT = "silent"
     ALERT = "alert"
@@ -131,12 +132,15 @@ class VersionState:
         return max((at for at in (self.inputs_until, self.outcomes_until) if at), default=None)
 
     def health(self, now: datetime, silent_after: timedelta) -> Health:
-        """What is wrong counts more than silence; nothing judged at all is unknown."""
+        """An incident counts more than silence, and that more than columns past their limits of which none came (yet); nothing
+        judged at all is unknown."""
         if self.open:
             return Health.ALERT
         if self.judged_until is None:
             return Health.UNKNOWN
-        return Health.SILENT if now - self.judged_until > silent_after else Health.OK
+        if now - self.judged_until > silent_after:
+            return Health.SILENT
+        return Health.DRIFTING if self.drifting or self.broken else Health.OK
 
 
 def read_fleet(store: Store, model: str = "") -> list[VersionState]:

@@ -4,6 +4,7 @@ from importlib import resources
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from driftsonde.console.texts import health_text
 from driftsonde.report.formats import name_of
 from driftsonde.report.segments import SHOWN_SEGMENTS
 from driftsonde.report.timeline import SHOWN_SIGNALS
@@ -27,7 +28,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["metric_name"] = name_of
+    made.filters.update(metric_name=name_of, health=health_text)
     made.globals.update(shown_signals=SHOWN_SIGNALS, shown_segments=SHOWN_SEGMENTS)
     return made
 

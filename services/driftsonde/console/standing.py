@@ -25,7 +25,8 @@ def standing(open_incidents: int, states: Collection[str]) -> Standing:
     ('Incident', 'Silent', 'Quiet')
     """
     serving = [state for state in states if state != NOT_SERVING]
-    beyond, silent = serving.count(Health.ALERT), serving.count(Health.SILENT)
+    beyond = serving.count(Health.ALERT) + serving.count(Health.DRIFTING)
+    silent = serving.count(Health.SILENT)
     if open_incidents:
         verb = "is" if open_incidents == 1 else "are"
         return Standing("alarm", "Incident", f"{format_plural(open_incidents, 'incident')} {verb} open")

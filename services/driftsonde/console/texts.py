@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from driftsonde.console.fleet import Number, VersionState
+from driftsonde.console.fleet import Health, Number, VersionState
 from driftsonde.core.control.decisions import CONTROLLER
 from driftsonde.core.control.traffic import Share
 from driftsonde.report.formats import NOTHING, format_metric, format_moment, name_of
@@ -61,6 +61,14 @@ def split_text(split: Iterable[Share]) -> str:
         f"version {share.version} {f'{100 * share.weight:g} %' if share.weight else 'as a shadow'}"
         for share in shares
     )
+
+
+def health_text(state: str) -> str:
+    """
+    >>> health_text("alert"), health_text("ok")
+    ('incident', 'ok')
+    """
+    return "incident" if state == Health.ALERT else state
 
 
 def judged_text(version: VersionState, now: datetime) -> str:
