@@ -9,13 +9,14 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.resources import schemas_directory
 from driftsonde.adapters.settings import ClickHouseSettings
-from driftsonde.adapters.stored_events import IN_PLACES_OF_IDS
+from driftsonde.adapters.stored_events import IN_LABELS_OF_IDS, IN_PREDICTIONS_OF_IDS
 from driftsonde.standalone.store_process import running_store
 
 pytestmark = pytest.mark.io
 
 MESSAGES, ROWS = 200, 1_000
 MIGRATIONS = schemas_directory() / "clickhouse"
+IN_PLACES = {"predictions": IN_PREDICTIONS_OF_IDS, "labels": IN_LABELS_OF_IDS}
 # Rows of all hours of four days, in messages of a minute each, of two models with the same ids.
 EVENTS = f"""
 INSERT INTO {{table}} (model, prediction_id, timestamp, source_topic, source_partition, source_offset, source_row)
@@ -54,7 +55,7 @@ def store(before: Store) -> Store:
 def test_rows_are_found_by_their_ids(store: Store, table: str, step: int) -> None:
     ids = [f"id-{number}" for number in range(50_500, 50_500 + 1_000 * step, step)]
     found = store.query_rows(
-        f"SELECT model, prediction_id FROM {table} PREWHERE prediction_id IN {{ids:Array(String)}} WHERE {IN_PLACES_OF_IDS}",
+        f"SELECT model, prediction_id FROM {table} PREWHERE prediction_id IN {{ids:Array(String)}} WHERE {IN_PLACES[table]}",
         {"ids": [*ids, "unknown"]},
     )
     assert sorted(found) == sorted((model, name) for model in ("shop", "rain") for name in ids)
@@ -64,7 +65,7 @@ def test_rows_are_found_by_their_ids(store: Store, table: str, step: int) -> Non
 def test_little_is_read_for_the_ids_of_few_messages(store: Store, table: str) -> None:
     ids = [f"id-{number}" for number in range(50_500, 51_500)]
     read = store.query_rows(
-        f"EXPLAIN ESTIMATE SELECT count() FROM {table} WHERE model = 'shop' AND {IN_PLACES_OF_IDS}",
+        f"EXPLAIN ESTIMATE SELECT count() FROM {table} WHERE model = 'shop' AND {IN_PLACES[table]}",
         {"ids": ids},
     )
     rows = {name: rows for _, name, _, rows, _ in read}

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.adapters.stored_control import decisions_until
-from driftsonde.adapters.stored_events import IN_PLACES_OF_IDS
+from driftsonde.adapters.stored_events import IN_PREDICTIONS_OF_IDS
 from driftsonde.controller.backend import Backend, Json, Limit
 from driftsonde.controller.problems import Unavailable
 from driftsonde.core.control.canonical import to_object
@@ -21,7 +21,7 @@ _PREDICTION = f"""
 SELECT model, version, variant, toUnixTimestamp64Milli(timestamp), numeric_names, numeric_values, categorical_names,
        categorical_values
 FROM predictions FINAL
-WHERE prediction_id IN {{ids:Array(String)}} AND {IN_PLACES_OF_IDS}
+WHERE prediction_id IN {{ids:Array(String)}} AND {IN_PREDICTIONS_OF_IDS}
       AND ({{model:String}} = '' OR model = {{model:String}})
 ORDER BY timestamp DESC LIMIT 10
 """
