@@ -18,7 +18,9 @@ from driftsonde.core.join import NO_LABEL_TIME_MS, Entries, Stream
 from driftsonde.sketcher.labels import Found, Lookup
 from driftsonde.sketcher.lookups import NotArchivedYet, look_up
 from driftsonde.sketcher.storage import StepLog
-from partition_oracle import accepted, answer, event_times, join
+from partition_joining import join
+from partition_oracle import answer
+from partition_rows import accepted, event_times
 from stream_examples import END_MS, Log, categorical, numeric, plans, random_log
 
 pytestmark = pytest.mark.io

@@ -9,7 +9,8 @@ from driftsonde.core.chunks import SketchKey, Source
 from driftsonde.core.events import NumericColumn, PredictionBatch, Role
 from driftsonde.core.rows import PredictionRow, RowShape, Value
 from driftsonde.sketcher.messages import Message
-from partition_oracle import accepted, expected_sketches, one_row
+from partition_oracle import expected_sketches
+from partition_rows import accepted, one_row
 from partition_runs import LABEL_CHUNK, PREDICTION_CHUNK, RESEND_BOUND, Received, bits, run
 from strategies import by_seed
 from stream_examples import STREAMS, Log, random_log
