@@ -3,15 +3,26 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from control_examples import signal
-from driftsonde.console.sentences import Told, main_column, shift_text, tell
-from driftsonde.console.stories import Ranked
+from driftsonde.console.sentences import Told, effect_text, main_column, shift_text, tell
+from driftsonde.console.stories import Effect, Ranked
+from driftsonde.core.baseline import CategoricalReference, NumericReference
+from driftsonde.core.events import Role
 from driftsonde.core.signals import Evidence, Rule, Signal, SignalKind
-from driftsonde.report.results import BinCount
+from driftsonde.core.verdict import ColumnCounts
 
 NAN = math.nan
+
+
+def numeric(counts: list[int], before: list[int]) -> ColumnCounts:
+    """A column of which the sums are not known."""
+    reference = NumericReference(
+        "f3", Role.FEATURE, np.array([74.0, 77.0]), np.array(before), NAN, NAN, NAN, NAN
+    )
+    return ColumnCounts(reference, np.array(counts))
 
 
 def said(rule: Rule, *numbers: tuple[str, str, float, float]) -> Signal:
@@ -26,11 +37,10 @@ def said(rule: Rule, *numbers: tuple[str, str, float, float]) -> Signal:
 def test_an_input_comes_before_what_the_model_makes_of_it() -> None:
     drift = said(Rule.DRIFT, ("score", "psi", 9.0, 0.2), ("f3", "psi", 6.81, 0.2))
     assert main_column(drift, {"score"}) == "f3"
-    bins = [BinCount("below 74", 1_000, 0), BinCount("74 – 77", 0, 10)]
-    assert tell(drift, {"score"}, bins) == Told(
+    assert tell(drift, {"score"}, {"f3": numeric([1_000, 0, 0, 0], [0, 10, 0, 0])}) == Told(
         "f3 changed, and score with it",
         (
-            "All of its values are below 74; in its baseline none are.",
+            "All of the values of f3 are below 74; in its baseline none are.",
             "Distance from its baseline (PSI): 6.81, the limit is 0.20.",
         ),
     )
@@ -72,11 +82,68 @@ def test_each_rule(rule: Rule, number: tuple[str, str, float, float], what: str,
 def test_a_loss_names_the_inputs_that_moved_or_says_that_none_did() -> None:
     loss = said(Rule.PERFORMANCE, ("", "accuracy", 0.81, 0.9))
     moved = [Ranked("score", 5.0, 0.2, True), Ranked("f3", 4.0, 0.2, True), Ranked("f1", 0.1, 0.2, False)]
-    assert "because of f3 (PSI 4.00), which is far" in tell(loss, {"score"}, (), moved).reasons[1]
-    assert "No input left" in tell(loss, {"score"}, (), moved[2:]).reasons[1]
+    assert "because of f3 (PSI 4.00), which is far" in tell(loss, {"score"}, None, moved).reasons[1]
+    assert "No input left" in tell(loss, {"score"}, None, moved[2:]).reasons[1]
 
 
 def test_without_evidence_the_signal_speaks_for_itself() -> None:
     bare = replace(signal(SignalKind.ALERT), evidence=())
     assert tell(bare) == Told(bare.summary, ())
-    assert shift_text([BinCount("below 1", 0, 0)]) == ""
+    assert shift_text(numeric([0, 0, 0, 0], [0, 0, 0, 0])) == ""
+
+
+def test_the_cause_is_hinted_at_where_the_counts_support_it() -> None:
+    sums = (9_620.0, 926_600.0, 80.0, 110.0)  # mean 96.2, deviation 3.4
+    before = NumericReference("f3", Role.FEATURE, np.array([80.0, 110.0]), np.array([0, 100, 0, 0]), *sums)
+    fallen = ColumnCounts(before, np.array([100, 0, 0, 0]), 401.0, 1_610.0, 3.3, 4.6)
+    drift = said(Rule.DRIFT, ("f3", "psi", 6.81, 0.2))
+    assert tell(drift, (), {"f3": fallen}).reasons[0] == (
+        "f3 looks like it comes in another unit: about 1/24 of what it was, typical value 96.2 → 4.01."
+    )
+    loss = said(Rule.PERFORMANCE, ("", "accuracy", 0.81, 0.9))
+    assert tell(drift, (), {"f3": fallen}, (), loss).what == "f3 changed; accuracy fell to 81.0 %"
+    suspected = tell(loss, (), {"f3": fallen}, [Ranked("f3", 4.0, 0.2, True)])
+    assert "another unit" in suspected.reasons[2]
+
+
+def test_a_category_that_was_never_seen_and_missing_values_are_told() -> None:
+    reference = CategoricalReference("country", Role.FEATURE, ("AT",), np.array([999, 0, 1]))
+    drift = said(Rule.DRIFT, ("country", "psi", 1.0, 0.2))
+    counts = {"country": ColumnCounts(reference, np.array([500, 120, 380]))}
+    assert tell(drift, (), counts).reasons[:2] == (
+        "38.0 % of country is missing, before 0.1 %.",
+        "19.4 % of country are categories that were never seen before, in its baseline 0 %.",
+    )
+    quality = said(Rule.QUALITY, ("country", "missing_rate", 0.38, 0.1))
+    assert not any("38.0 % of country is missing" in text for text in tell(quality, (), counts).reasons)
+
+
+@pytest.mark.parametrize(
+    ("effect", "text"),
+    [
+        (None, "No labels yet, so its effect on how well the model does is not known."),
+        (
+            Effect("accuracy", 900, 0.91, 0, NAN, False),
+            "Accuracy was 91.0 %; no labels of the time since have come yet.",
+        ),
+        (
+            Effect("accuracy", 0, NAN, 20, 0.9, False),
+            "Accuracy since: 90.0 % (20 labels); nothing is known of before.",
+        ),
+        (
+            Effect("accuracy", 900, 0.91, 214, 0.72, True),
+            "Accuracy 91.0 % → 72.0 % since, past its limit (214 labels).",
+        ),
+        (
+            Effect("accuracy", 900, 0.91, 214, 0.81, False),
+            "Accuracy 91.0 % → 81.0 % since, within its limit (214 labels).",
+        ),
+        (
+            Effect("accuracy", 900, 0.91, 214, 0.9, False),
+            "Accuracy not affected so far: 90.0 %, before 91.0 % (214 labels).",
+        ),
+        (Effect("rmse", 900, 4.0, 214, 6.0, True), "RMSE 4 → 6 since, past its limit (214 labels)."),
+    ],
+)
+def test_the_effect_on_the_model_is_a_number_before_and_since(effect: Effect | None, text: str) -> None:
+    assert effect_text(effect, open_still=True) == text

@@ -259,9 +259,10 @@ def test_an_incident_says_what_since_when_and_why(rolling: tuple[httpx.Client, D
     path = f"/incidents/{desk.incident.id}"
     text = text_of(page.get(path))
     assert re.search(
-        r"amount changed fraud, version 1, champion open since 31 Mar 2026 12:00 UTC, open for .*"
-        r"[\d.]+ % of its values are [\d.]+ – [\d.]+; in its baseline [\d.]+ % are\. "
-        r"Distance from its baseline \(PSI\): 0\.\d+, the limit is 0\.20\.",
+        r"amount changed fraud, version 1, champion open since 31 Mar 2026 12:00 UTC \( \d+ d ago \) "
+        r"amount has moved up: typical value [\d.]+ → [\d.]+\. "
+        r"Distance from its baseline \(PSI\): 0\.\d+, the limit is 0\.20\. "
+        r"Accuracy not affected so far: \d\d\.\d %, before \d\d\.\d % \([\d,]+ labels\)\.",
         text,
     )
     over = text_of(page.post(path, data={"action": "false-alarm"}))
@@ -301,8 +302,9 @@ def test_a_version_without_traffic_is_not_serving(store: Store) -> None:
 def test_an_incident_ranks_the_columns_of_its_window(rolling: tuple[httpx.Client, Desk]) -> None:
     page, desk = rolling
     text = text_of(page.get(f"/incidents/{desk.incident.id}"))
-    ranked = text[text.index("All columns in this window") :]
-    assert re.search(r"PSI, threshold amount 0\.[2-9]\d 0\.20 (country|score) 0\.0", ranked)
+    ranked = text[text.index("How different each column was") :]
+    assert re.search(r"PSI and limit amount 0\.[2-9]\d limit 0\.20 (country|score) 0\.0", ranked)
+    assert "PSI : how different the distribution of a column is" in ranked
 
 
 def test_what_is_not_there_of_a_rollout_is_said(

@@ -49,6 +49,7 @@ LATER = np.random.default_rng(4).normal(85, 9, 500)
         ((LATER - 32) / 1.8, [ChangeKind.UNIT]),
         (LATER * 1_000, [ChangeKind.UNIT]),
         (LATER / 24, [ChangeKind.SCALE]),
+        (LATER * 2, [ChangeKind.SHIFT]),
         (-LATER, [ChangeKind.SCALE]),
         (LATER + 8, [ChangeKind.SHIFT]),
         (LATER + 80, [ChangeKind.SHIFT]),

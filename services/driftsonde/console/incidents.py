@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 from driftsonde.adapters.wire_models import Catalogue
 from driftsonde.console.sentences import Told, main_column, tell
-from driftsonde.console.stories import Ranked
-from driftsonde.console.texts import age
-from driftsonde.core.control.decisions import Kind, Step
-from driftsonde.core.control.incidents import Incident, Status
+from driftsonde.console.stories import Ranked, with_sums
+from driftsonde.console.texts import Moment, age, moment
+from driftsonde.core.baseline import Reference
+from driftsonde.core.control.decisions import CONTROLLER, Kind, Step
+from driftsonde.core.control.incidents import CAUSE_WINDOWS, Incident, Status
 from driftsonde.core.control.state import Record, State
 from driftsonde.core.events import Role
-from driftsonde.core.signals import Signal, SignalKind
+from driftsonde.core.signals import Rule, Signal, SignalKind
+from driftsonde.core.verdict import ColumnCounts
 from driftsonde.report.formats import format_moment
-from driftsonde.report.results import BinCount, ColumnWindow
+from driftsonde.report.results import ColumnWindow
 
 _OPEN_FIRST = {Status.OPEN: 0, Status.ACKNOWLEDGED: 1, Status.RESOLVED: 2}
 _HAPPENED = frozenset({Step.DECIDED, Step.APPROVED, Step.STARTED, Step.PERFORMED})
@@ -27,8 +29,8 @@ _DONE = {
 
 @dataclass(frozen=True, slots=True)
 class IncidentLine:
-    """`what` happened and why one can say so; `waits`: what a person is asked for, `done`: what was done; `learning`: why
-    nobody was told of it; "" for nothing."""
+    """`what` happened and why one can say so; `lasted`: from the first window past its limit on; `waits`: what a person is
+    asked for, `done`: what was done; `learning`: why nobody was told of it; "" for nothing."""
 
     id: str
     model: str
@@ -38,6 +40,7 @@ class IncidentLine:
     what: str
     reasons: tuple[str, ...]
     since: str
+    began: Moment
     lasted: str
     waits: str
     done: str
@@ -46,25 +49,38 @@ class IncidentLine:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An incident with the last thing that was said to be wrong, None where that is forgotten. `outputs`: the names of
-    the version's scores and predictions."""
+    """An incident with the last thing that was said to be wrong: of a column if it is about one (`signal`), and of the outcomes
+    (`loss`); None where there is none, or where it is forgotten. `until_ms`: event time of its end, None while it goes on.
+    `references`: the columns of the version's baseline."""
 
     incident: Incident
     signal: Signal | None
-    outputs: frozenset[str]
+    loss: Signal | None
+    until_ms: int | None
+    references: tuple[Reference, ...]
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """The names of the version's scores and predictions."""
+        return frozenset(c.name for c in self.references if c.role in (Role.SCORE, Role.PREDICTION))
 
     @property
     def window(self) -> ColumnWindow | None:
         """Whose counts say how the main column changed."""
-        column = main_column(self.signal, self.outputs) if self.signal else ""
+        return self.window_of(main_column(self.signal, self.outputs)) if self.signal else None
+
+    def window_of(self, column: str) -> ColumnWindow | None:
+        """A column in the window that the signal is about."""
         if self.signal is None or not column:
             return None
         return ColumnWindow(self.signal.version, self.signal.variant, column, self.signal.window_start_ms)
 
-    def told(self, bins: Sequence[BinCount] = (), ranking: Sequence[Ranked] = ()) -> Told:
+    def told(self, counts: Iterable[ColumnCounts] = (), ranking: Sequence[Ranked] = ()) -> Told:
+        """`counts`: of some columns in the signal's window."""
         if self.signal is None:
             return Told(self.incident.summary, ())
-        return tell(self.signal, self.outputs, bins, ranking)
+        columns = {column.reference.name: with_sums(column, self.references) for column in counts}
+        return tell(self.signal, self.outputs, columns, ranking, self.loss)
 
 
 def cases_of(state: State, catalogue: Catalogue, model: str = "") -> list[Case]:
@@ -80,20 +96,46 @@ def cases_of(state: State, catalogue: Catalogue, model: str = "") -> list[Case]:
 
 
 def case_of(incident: Incident, state: State, catalogue: Catalogue) -> Case:
-    records = state.model(incident.model).records.values()
     baseline = catalogue.baseline(incident.model, incident.version)
-    columns = baseline.columns if baseline else ()
-    outputs = frozenset(c.name for c in columns if c.role in (Role.SCORE, Role.PREDICTION))
-    return Case(incident, _newest_signal(incident, records), outputs)
+    signals = [
+        signal for record in records_of(incident, state) if (signal := record.first.detail.signal) is not None
+    ]
+    signals.sort(key=lambda signal: (signal.window_end_ms, signal.id))
+    wrong = [signal for signal in signals if signal.kind is not SignalKind.RESOLVE]
+    of_columns = [signal for signal in wrong if any(entry.column for entry in signal.evidence)]
+    losses = [signal for signal in wrong if signal.rule is Rule.PERFORMANCE and signal not in of_columns]
+    return Case(
+        incident=incident,
+        signal=next(reversed(of_columns or wrong), None),
+        loss=losses[-1] if of_columns and losses else None,
+        until_ms=_until_ms(incident, signals),
+        references=baseline.columns if baseline else (),
+    )
+
+
+def records_of(incident: Incident, state: State) -> list[Record]:
+    """What was decided on it."""
+    return [r for r in state.model(incident.model).records.values() if r.first.incident == incident.id]
+
+
+def related(case: Case, cases: Iterable[Case]) -> list[Case]:
+    """Other incidents of the model that began at about the same time, or while this one went on."""
+    return [
+        other
+        for other in cases
+        if other.incident.model == case.incident.model
+        and other.incident.id != case.incident.id
+        and (_near(case, other) or _during(case, other) or _during(other, case))
+    ]
 
 
 def incident_line(case: Case, told: Told, state: State, now: datetime) -> IncidentLine:
     incident = case.incident
     segment = f", {incident.segment}" if incident.segment else ""
-    records = [r for r in state.model(incident.model).records.values() if r.first.incident == incident.id]
+    records = records_of(incident, state)
     waiting = [record.last.kind for record in records if record.last.step is Step.PROPOSED]
     done = [record.last.kind for record in records if record.last.step in _HAPPENED]
-    end_ms = incident.resolved_ms or now.timestamp() * 1000
+    end_ms = now.timestamp() * 1000 if case.until_ms is None else case.until_ms
     return IncidentLine(
         id=incident.id,
         model=incident.model,
@@ -103,7 +145,8 @@ def incident_line(case: Case, told: Told, state: State, now: datetime) -> Incide
         what=told.what,
         reasons=told.reasons,
         since=format_moment(incident.since_ms),
-        lasted=age(timedelta(milliseconds=end_ms - incident.opened_ms)),
+        began=moment(incident.since_ms, now),
+        lasted=age(timedelta(milliseconds=end_ms - incident.since_ms)),
         waits=f"{waiting[0]} waits for approval" if waiting else "",
         done=", ".join(words for kind, words in _DONE.items() if kind in done),
         learning=f"learning until {format_moment(incident.learning_until_ms)} UTC; would have paged"
@@ -112,7 +155,21 @@ def incident_line(case: Case, told: Told, state: State, now: datetime) -> Incide
     )
 
 
-def _newest_signal(incident: Incident, records: Iterable[Record]) -> Signal | None:
-    signals = [record.first.detail.signal for record in records if record.first.incident == incident.id]
-    known = [signal for signal in signals if signal is not None and signal.kind is not SignalKind.RESOLVE]
-    return max(known, key=lambda signal: (signal.window_end_ms, signal.id), default=None)
+def _until_ms(incident: Incident, signals: Iterable[Signal]) -> int | None:
+    """When the numbers were back, where the judge said so; else when a person or the controller closed it."""
+    if incident.status is not Status.RESOLVED:
+        return None
+    last = [s for s in signals if s.kind is SignalKind.RESOLVE and s.id == incident.last_signal]
+    end_ms = last[0].window_end_ms if last and incident.resolved_by == CONTROLLER else incident.resolved_ms
+    return max(end_ms, incident.since_ms)
+
+
+def _near(case: Case, other: Case) -> bool:
+    signal = case.signal or other.signal
+    window_ms = signal.window_end_ms - signal.window_start_ms if signal else 0
+    return abs(case.incident.since_ms - other.incident.since_ms) <= CAUSE_WINDOWS * window_ms
+
+
+def _during(case: Case, other: Case) -> bool:
+    began_ms = other.incident.since_ms
+    return case.incident.since_ms <= began_ms and (case.until_ms is None or began_ms <= case.until_ms)

@@ -1,21 +1,23 @@
 """An incident in words that need no explanation: what changed, how one can tell, and what may lie behind it."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from driftsonde.console.stories import Ranked
+from driftsonde.console.hints import hints, part_text
+from driftsonde.console.stories import Effect, Ranked, bins_of
 from driftsonde.core.contest import PAIRED_ERROR
 from driftsonde.core.signals import Evidence, Rule, Signal
+from driftsonde.core.verdict import ColumnCounts
 from driftsonde.core.volume import RATIO as VOLUME
-from driftsonde.report.formats import format_metric, format_percent, format_plural, name_of
-from driftsonde.report.results import BinCount
+from driftsonde.report.formats import format_metric, format_plural, name_of
 
 _QUALITY = {
     "missing_rate": ("is missing", "have no value"),
     "unseen_rate": ("has values that its baseline never had", "are such values"),
     "out_of_range_rate": ("is outside its range", "are outside the baseline's range"),
 }
+_STANDARD_ERRORS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +35,93 @@ def main_column(signal: Signal, outputs: Collection[str]) -> str:
     return columns[0] if columns else ""
 
 
+def suspect(ranking: Sequence[Ranked], outputs: Collection[str]) -> str:
+    """The input that is furthest beyond its limit; "" for none."""
+    return next((entry.column for entry in ranking if entry.breached and entry.column not in outputs), "")
+
+
 def tell(
     signal: Signal,
     outputs: Collection[str] = (),
-    bins: Sequence[BinCount] = (),
+    columns: Mapping[str, ColumnCounts] | None = None,
     ranking: Sequence[Ranked] = (),
+    loss: Signal | None = None,
 ) -> Told:
-    """`outputs`: names of scores and predictions. `bins`: of the main column, in the signal's window; `ranking`: of all
-    columns. Both may be unknown."""
-    columns = _columns(signal, outputs)
-    first = _of_column(signal, columns[0]) if columns else next(iter(signal.evidence), None)
+    """`outputs`: names of scores and predictions. `columns`: counts in the signal's window, by name; `ranking`: of all
+    columns. Both may be unknown. `loss`: what else of the incident the outcomes say."""
+    named = _columns(signal, outputs)
+    first = _of_column(signal, named[0]) if named else next(iter(signal.evidence), None)
     if first is None:
         return Told(signal.summary, ())
+    known = columns or {}
+    fell = f"; {_worse(loss.evidence[0])}" if loss and loss.evidence else ""
     match signal.rule:
         case Rule.DRIFT:
-            return Told(_changed(columns), (*_shift(bins), _distance(first)))
+            return Told(_changed(named) + fell, (*_hints(known, first.column), _distance(first)))
         case Rule.QUALITY:
-            return _quality(first)
+            quality = _quality(first)
+            return Told(
+                quality.what + fell, (*quality.reasons, *_hints(known, first.column, first.statistic))
+            )
         case Rule.PERFORMANCE:
-            return Told(_worse(first), (_limits(first), *_suspects(ranking, outputs, signal)))
+            return Told(_worse(first), (_limits(first), *_suspects(ranking, outputs, signal, known)))
         case Rule.CANARY:
             return Told(
                 f"version {signal.version} is worse than the champion",
-                (_points(first), *_suspects(ranking, outputs, signal)),
+                (_points(first), *_suspects(ranking, outputs, signal, known)),
             )
         case Rule.FAIRNESS | Rule.MULTIVARIATE:
-            return Told(signal.summary, (_limits(first),))
+            return Told(signal.summary + fell, (_limits(first),))
 
 
-def shift_text(bins: Sequence[BinCount]) -> str:
-    """Where a column's values are now that were elsewhere: the bin that gained most. "" where nothing is known.
+def effect_text(effect: Effect | None, open_still: bool) -> str:
+    """What it does to how well the model does: a number before and since, and whether that is more than chance."""
+    if effect is None:
+        return "No labels yet, so its effect on how well the model does is not known."
+    name = name_of(effect.metric)
+    title = name[0].upper() + name[1:]
+    before, after = (format_metric(effect.metric, value) for value in (effect.before, effect.after))
+    if not effect.n_after:
+        return f"{title} was {before}; no labels of the time since have come yet."
+    labels = format_plural(effect.n_after, "label")
+    if not effect.n_before:
+        return f"{title} since: {after} ({labels}); nothing is known of before."
+    worse = effect.after > effect.before if effect.metric == "rmse" else effect.after < effect.before
+    if effect.past_limit and worse:
+        return f"{title} {before} → {after} since, past its limit ({labels})."
+    if effect.metric == "accuracy" and abs(effect.after - effect.before) > _by_chance(effect):
+        return f"{title} {before} → {after} since, within its limit ({labels})."
+    so_far = " so far" if open_still else ""
+    return f"{title} not affected{so_far}: {after}, before {before} ({labels})."
 
-    >>> shift_text([BinCount("below 5", 10, 0), BinCount("5 – 9", 0, 7)])
-    'all of its values are below 5; in its baseline none are'
-    """
+
+def shift_text(column: ColumnCounts) -> str:
+    """Where a column's values are now that were elsewhere: the bin that gained most. "" where nothing is known."""
+    bins = list(bins_of(column))
     after, before = sum(entry.count for entry in bins), sum(entry.reference_count for entry in bins)
     if not after or not before:
         return ""
     gained = max(bins, key=lambda entry: entry.count / after - entry.reference_count / before)
     now, then = gained.count / after, gained.reference_count / before
-    return f"{_part(now)} of its values are {gained.label}; in its baseline {_part(then)} are"
+    name = column.reference.name
+    values = f"the values of {name}" if now == 1 else f"{name}'s values"
+    return f"{part_text(now)} of {values} are {gained.label}; in its baseline {part_text(then)} are."
 
 
-def _part(share: float) -> str:
-    return {0.0: "none", 1.0: "all"}.get(share) or format_percent(share)
+def _by_chance(effect: Effect) -> float:
+    shares = ((effect.before, effect.n_before), (effect.after, effect.n_after))
+    return _STANDARD_ERRORS * math.sqrt(sum(share * (1 - share) / n for share, n in shares))
+
+
+def _hints(columns: Mapping[str, ColumnCounts], name: str, said: str = "") -> tuple[str, ...]:
+    """What happened to a column; where its counts name nothing, where its values are now. `said`: the rate that was told
+    already."""
+    column = columns.get(name)
+    if column is None:
+        return ()
+    texts = hints(column, said)
+    shift = "" if texts or said else shift_text(column)
+    return texts or ((shift[0].upper() + shift[1:],) if shift else ())
 
 
 def _columns(signal: Signal, outputs: Collection[str]) -> list[str]:
@@ -98,11 +143,6 @@ def _changed(columns: Sequence[str]) -> str:
         else f"{others[0]} and {format_plural(len(others) - 1, 'more column')}"
     )
     return f"{first} changed, and {named} with it"
-
-
-def _shift(bins: Sequence[BinCount]) -> tuple[str, ...]:
-    text = shift_text(bins) if bins else ""
-    return (f"{text[0].upper()}{text[1:]}.",) if text else ()
 
 
 def _distance(entry: Evidence) -> str:
@@ -147,7 +187,12 @@ def _points(entry: Evidence) -> str:
     return f"Its accuracy is {lower} lower, on windows that both have served; {margin} would be let pass."
 
 
-def _suspects(ranking: Sequence[Ranked], outputs: Collection[str], signal: Signal) -> tuple[str, ...]:
+def _suspects(
+    ranking: Sequence[Ranked],
+    outputs: Collection[str],
+    signal: Signal,
+    columns: Mapping[str, ColumnCounts],
+) -> tuple[str, ...]:
     """Which inputs left their baseline in the same window, or that none did."""
     if not ranking:
         return ()
@@ -161,4 +206,5 @@ def _suspects(ranking: Sequence[Ranked], outputs: Collection[str], signal: Signa
     verb = "is" if len(moved) == 1 else "are"
     return (
         f"Likely because of {named}{more}, which {verb} far from the baseline of version {signal.version} there.",
+        *_hints(columns, moved[0].column),
     )

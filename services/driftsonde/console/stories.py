@@ -1,14 +1,20 @@
 """One model's story out of the store: the same results that a report is made from, of a period that ends now."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+import numpy as np
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.stored_control import decision_records, signal_records
 from driftsonde.adapters.wire_control import signal_from_record
-from driftsonde.core.baseline import Baseline
+from driftsonde.console.fleet import PERFORMANCE
+from driftsonde.core.baseline import Baseline, CategoricalReference, NumericReference, Reference
+from driftsonde.core.events import Role
 from driftsonde.core.signals import Signal
+from driftsonde.core.verdict import ColumnCounts
 from driftsonde.report.drift import detailed, rank_columns, wanted_windows
 from driftsonde.report.formats import format_bin
 from driftsonde.report.page import Page, build_page
@@ -41,7 +47,7 @@ WHERE model = {model:String} AND (segment = '' OR column = '')
 # `wanted` has the key's columns as they are, so that only their granules are read.
 _COUNTS = """
 SELECT model, version, variant, column, toUnixTimestamp64Milli(window_start) AS start_ms,
-       kind, edges, categories, counts, reference_counts
+       kind, edges, categories, counts, reference_counts, total, total_squares, minimum, maximum
 FROM windows FINAL
 WHERE segment = '' AND (model, version, variant, column) IN {columns:Array(Tuple(String, String, String, String))}
       AND (model, version, variant, column, start_ms) IN {wanted:Array(Tuple(String, String, String, String, Int64))}
@@ -57,15 +63,44 @@ LIMIT {most:UInt32}
 """
 RANKED_COLUMNS = 20
 
+# How the version did before a moment and from it on, by its headline metric: weighted by labelled rows.
+_EFFECT = """
+SELECT metric, sumIf(n, NOT later) AS n_before, sumIf(n * value, NOT later) / n_before AS before,
+       sumIf(n, later) AS n_after, sumIf(n * value, later) / n_after AS after, countIf(later AND breached) > 0 AS past_limit
+FROM (
+    SELECT metric, n, value, breached, toUnixTimestamp64Milli(window_start) >= {since_ms:Int64} AS later
+    FROM metrics FINAL
+    WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
+          AND column = '' AND has({performance:Array(String)}, metric) AND n > 0
+          AND toUnixTimestamp64Milli(window_start) < {until_ms:Int64}
+)
+GROUP BY metric
+ORDER BY indexOf({performance:Array(String)}, metric)
+LIMIT 1
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A column's population stability index in one window, and its bar (NaN without one)."""
+    """A column's population stability index in one window, and its limit (NaN without one)."""
 
     column: str
     psi: float
     threshold: float
     breached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How a version did before something happened and since, over so many labelled rows; NaN over none. `past_limit`: in a
+    window since."""
+
+    metric: str
+    n_before: int
+    before: float
+    n_after: int
+    after: float
+    past_limit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +147,51 @@ def read_story(store: Store, baseline: Baseline, period: Period) -> Results:
 
 def read_counts(
     store: Store, wanted: Iterable[tuple[str, ColumnWindow]]
-) -> dict[tuple[str, ColumnWindow], tuple[BinCount, ...]]:
-    """The bins of the wanted windows, each of the model beside it, with those of the baseline."""
+) -> dict[tuple[str, ColumnWindow], ColumnCounts]:
+    """The counts and sums of the wanted windows, each of the model beside it, with the counts of the baseline."""
     places = sorted({(model, w.version, w.variant, w.column, w.start_ms) for model, w in wanted})
     if not places:
         return {}
     rows = store.query_rows(_COUNTS, {"columns": [place[:4] for place in places], "wanted": places})
     return {
-        (model, ColumnWindow(version, variant, column, start_ms)): tuple(bins_of(*rest))
+        (model, ColumnWindow(version, variant, column, start_ms)): _counts(column, *rest)
         for model, version, variant, column, start_ms, *rest in rows
     }
 
 
 def read_counts_of(
     store: Store, model: str, wanted: Sequence[ColumnWindow]
-) -> dict[ColumnWindow, tuple[BinCount, ...]]:
+) -> dict[ColumnWindow, ColumnCounts]:
     """The same of one model, in the order in which they are wanted."""
     found = read_counts(store, ((model, window) for window in wanted))
     return {window: found[model, window] for window in wanted if (model, window) in found}
 
 
+def with_sums(column: ColumnCounts, references: Iterable[Reference]) -> ColumnCounts:
+    """The window's counts beside the whole reference that they were held against, where it is (still) among these: a
+    window has its counts only."""
+    for known in references:
+        if known.name == column.reference.name and np.array_equal(known.counts, column.reference.counts):
+            return column._replace(reference=known)
+    return column
+
+
+def read_effect(store: Store, signal: Signal, since_ms: int, until_ms: int) -> Effect | None:
+    """None where the version has no label yet, neither before nor in the period."""
+    params = {
+        "model": signal.model,
+        "version": signal.version,
+        "variant": signal.variant.value,
+        "performance": list(PERFORMANCE),
+        "since_ms": since_ms,
+        "until_ms": until_ms,
+    }
+    rows = store.query_rows(_EFFECT, params)
+    return Effect(*rows[0]) if rows else None
+
+
 def read_ranking(store: Store, signal: Signal) -> tuple[Ranked, ...]:
-    """The columns in the window that a signal is about, the furthest beyond its bar first; at most `RANKED_COLUMNS`."""
+    """The columns in the window that a signal is about, the furthest beyond its limit first; at most `RANKED_COLUMNS`."""
     params = {
         "model": signal.model,
         "version": signal.version,
@@ -144,15 +202,11 @@ def read_ranking(store: Store, signal: Signal) -> tuple[Ranked, ...]:
     return tuple(Ranked(*row) for row in store.query_rows(_RANKED, params))
 
 
-def bins_of(
-    kind: str, edges: list[float], categories: list[str], counts: list[int], reference: list[int]
-) -> Iterable[BinCount]:
-    """Counts as the table `windows` has them, with the names that people read.
-
-    >>> [entry.label for entry in bins_of("numeric", [0.0, 1.5], [], [0, 3, 1, 0], [0, 9, 0, 0])]
-    ['below 0', '0 – 1.5', '1.5 and above', 'missing']
-    """
-    if kind == "numeric":
+def bins_of(column: ColumnCounts) -> Iterator[BinCount]:
+    """Counts with the names that people read."""
+    reference = column.reference
+    if isinstance(reference, NumericReference):
+        edges = reference.edges.tolist()
         inner = [format_bin("", low, high, "") for low, high in pairwise(edges)]
         names = [
             format_bin("below", None, edges[0], ""),
@@ -161,13 +215,33 @@ def bins_of(
             "missing",
         ]
     else:
-        names = [*categories, "unseen", "missing"]
-    for name, count, before in zip(names, counts, reference, strict=True):
+        names = [*reference.categories, "never seen before", "missing"]
+    for name, count, before in zip(names, column.counts.tolist(), reference.counts.tolist(), strict=True):
         yield BinCount(name, count, before)
+
+
+def _counts(
+    column: str,
+    kind: str,
+    edges: list[float],
+    categories: list[str],
+    counts: list[int],
+    before: list[int],
+    *sums: float,
+) -> ColumnCounts:
+    """A row of the table `windows`."""
+    then, now = (np.array(cells, dtype=np.int64) for cells in (before, counts))
+    if kind == "numeric":
+        unknown = (math.nan,) * 4
+        return ColumnCounts(
+            NumericReference(column, Role.FEATURE, np.array(edges), then, *unknown), now, *sums
+        )
+    return ColumnCounts(CategoricalReference(column, Role.FEATURE, tuple(categories), then), now)
 
 
 def read_page(store: Store, baseline: Baseline, period: Period) -> Page:
     """What the model's page shows."""
     results = read_story(store, baseline, period)
     wanted = wanted_windows(results, detailed(rank_columns(results)))
-    return build_page(results, read_counts_of(store, baseline.model, wanted))
+    counts = read_counts_of(store, baseline.model, wanted)
+    return build_page(results, {window: tuple(bins_of(column)) for window, column in counts.items()})

@@ -1,25 +1,30 @@
 """What the pages show, in words and numbers: built from the judge's results and the controller's state."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from driftsonde.console.deeds import Deed, deeds_of
 from driftsonde.console.fleet import Health, VersionState
-from driftsonde.console.incidents import Case, IncidentLine, incident_line
+from driftsonde.console.hints import Compared, compared
+from driftsonde.console.incidents import Case, IncidentLine, incident_line, records_of, related
+from driftsonde.console.sentences import effect_text, main_column, suspect
 from driftsonde.console.standing import NOT_SERVING, Standing, standing
-from driftsonde.console.stories import Ranked
-from driftsonde.console.texts import coverage_text, drift_text, judged_text, number_text, worst_text
+from driftsonde.console.stories import Effect, Ranked, bins_of, with_sums
+from driftsonde.console.texts import age, coverage_text, drift_text, judged_text, number_text, worst_text
 from driftsonde.core.control.decisions import CONTROLLER, Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
 from driftsonde.core.control.state import State
 from driftsonde.core.control.traffic import share_of
-from driftsonde.core.signals import Evidence
+from driftsonde.core.signals import Evidence, Rule
+from driftsonde.core.verdict import ColumnCounts
 from driftsonde.report import svg
 from driftsonde.report.column_detail import BarPair, pairs_of
 from driftsonde.report.formats import format_metric, format_moment, name_of
-from driftsonde.report.results import BinCount, ColumnWindow
+from driftsonde.report.results import ColumnWindow
 from driftsonde.report.timeline import DecisionLine, decision_line
 
 # Columns whose distributions an incident's page shows.
@@ -56,11 +61,11 @@ class FleetView:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceLine:
-    """One number past its bar."""
+    """One number past its limit."""
 
     what: str
     value: str
-    bar: str
+    limit: str
     interval: str
     n: str
 
@@ -70,6 +75,7 @@ class Distribution:
     """A column of the incident's newest window against the baseline."""
 
     column: str
+    compared: tuple[Compared, ...]
     bins: tuple[BarPair, ...]
     note: str
 
@@ -81,7 +87,7 @@ class RankedLine:
     column: str
     bar: Markup
     psi: str
-    threshold: str
+    limit: str
     breached: bool
 
 
@@ -96,15 +102,29 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class RelatedLine:
+    """Another incident of the same model and time; `when`: how long before or after this one it began."""
+
+    id: str
+    what: str
+    when: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentView:
-    """One incident: what, since when, how sure, what was done, what can be done. `over`: why it is resolved."""
+    """One incident: what, since when, because of what, how sure, what was done, what can be done. `effect`: on how well the model
+    does, "" where the incident itself is about that; `over`: why it is resolved; `technical`: every step as it is stored."""
 
     line: IncidentLine
+    effect: str
+    related: tuple[RelatedLine, ...]
     window: str
     evidence: tuple[EvidenceLine, ...]
     ranked: tuple[RankedLine, ...]
     distributions: tuple[Distribution, ...]
-    done: tuple[DecisionLine, ...]
+    done: tuple[Deed, ...]
+    technical: tuple[DecisionLine, ...]
     proposals: tuple[Proposal, ...]
     can_acknowledge: bool
     is_open: bool
@@ -151,43 +171,55 @@ def version_line(version: VersionState, state: State, now: datetime, silent_afte
     )
 
 
-def wanted_counts(case: Case) -> tuple[ColumnWindow, ...]:
-    """The windows whose distributions an incident's page shows: of the main column, and of the strongest."""
+def wanted_counts(case: Case, ranking: Sequence[Ranked]) -> tuple[ColumnWindow, ...]:
+    """The windows whose distributions an incident's page shows: of the main column, the input that is suspected, and the
+    strongest."""
     signal = case.signal
     if signal is None:
         return ()
-    found = [case.window] if case.window else []
-    found += [
-        ColumnWindow(signal.version, signal.variant, entry.column, signal.window_start_ms)
-        for entry in signal.evidence
-        if entry.column
+    names = [
+        main_column(signal, case.outputs),
+        suspect(ranking, case.outputs),
+        *(entry.column for entry in signal.evidence),
     ]
-    return tuple(dict.fromkeys(found))[:SHOWN_COLUMNS]
+    found = (case.window_of(name) for name in dict.fromkeys(names) if name)
+    return tuple(window for window in found if window)[:SHOWN_COLUMNS]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store adds to an incident; nothing of it where the store can't be read."""
+
+    ranking: Sequence[Ranked] = ()
+    counts: Mapping[ColumnWindow, ColumnCounts] = field(default_factory=dict)
+    effect: Effect | None = None
+    read: bool = False
 
 
 def incident_view(
-    case: Case,
-    state: State,
-    ranking: Sequence[Ranked],
-    counts: Mapping[ColumnWindow, tuple[BinCount, ...]],
-    now: datetime,
+    case: Case, cases: Iterable[Case], state: State, stored: Stored, now: datetime
 ) -> IncidentView:
-    """All of one incident's page."""
+    """All of one incident's page. `cases`: the model's."""
     incident, signal = case.incident, case.signal
-    told = case.told(counts.get(case.window, ()) if case.window else (), ranking)
-    records = [r for r in state.model(incident.model).records.values() if r.first.incident == incident.id]
+    counts = {window: with_sums(column, case.references) for window, column in stored.counts.items()}
+    told = case.told(counts.values(), stored.ranking)
+    records = records_of(incident, state)
     steps = sorted((step for record in records for step in record.steps), key=lambda d: d.timestamp_ms)
     messages = [delivery for record in records for delivery in record.deliveries]
     waiting = [r.last for r in records if r.last.step is Step.PROPOSED]
+    tells_effect = stored.read and signal is not None and signal.rule is not Rule.CANARY
     return IncidentView(
         line=incident_line(case, told, state, now),
-        window=f"{format_moment(signal.window_start_ms)} to {format_moment(signal.window_end_ms)}"
+        effect=effect_text(stored.effect, case.until_ms is None) if tells_effect else "",
+        related=tuple(_related_line(case, other) for other in related(case, cases)),
+        window=f"{format_moment(signal.window_start_ms)} to {format_moment(signal.window_end_ms)} UTC"
         if signal
         else "",
-        evidence=tuple(_evidence_line(entry) for entry in signal.evidence) if signal else (),
-        ranked=tuple(_ranked_lines(ranking)),
-        distributions=tuple(_distribution(window, bins) for window, bins in counts.items()),
-        done=tuple(
+        evidence=tuple(_evidence_line(entry) for entry in _evidence(case)),
+        ranked=tuple(_ranked_lines(stored.ranking)),
+        distributions=tuple(_distribution(column) for column in counts.values()),
+        done=deeds_of(records, now),
+        technical=tuple(
             decision_line(decision, incident.summary)
             for decision in sorted((*steps, *messages), key=lambda d: (d.timestamp_ms, d.kind is Kind.NOTIFY))
         ),
@@ -196,6 +228,19 @@ def incident_view(
         is_open=incident.status is not Status.RESOLVED,
         over=_over(incident, steps),
     )
+
+
+def _related_line(case: Case, other: Case) -> RelatedLine:
+    apart = timedelta(milliseconds=other.incident.since_ms - case.incident.since_ms)
+    when = (
+        f"{age(abs(apart))} {'later' if apart > timedelta(0) else 'earlier'}" if apart else "at the same time"
+    )
+    return RelatedLine(other.incident.id, other.told().what, when, other.incident.status)
+
+
+def _evidence(case: Case) -> tuple[Evidence, ...]:
+    signals = (case.signal, case.loss)
+    return tuple(entry for signal in signals if signal for entry in signal.evidence)
 
 
 def _over(incident: Incident, steps: Sequence[Decision]) -> str:
@@ -217,27 +262,29 @@ def _evidence_line(entry: Evidence) -> EvidenceLine:
     return EvidenceLine(
         what=f"{name_of(entry.statistic)}{f' of {entry.column}' if entry.column else ''}",
         value=format_metric(entry.statistic, entry.value),
-        bar=format_metric(entry.statistic, entry.threshold),
+        limit=format_metric(entry.statistic, entry.threshold),
         interval=f"{low} to {high}" if low != high else low,
         n=f"{entry.n:,}",
     )
 
 
 def _ranked_lines(ranking: Sequence[Ranked]) -> Iterator[RankedLine]:
-    largest = max((entry.psi for entry in ranking), default=0.0) or 1.0
+    numbers = [number for entry in ranking for number in (entry.psi, entry.threshold)]
+    largest = max((number for number in numbers if math.isfinite(number)), default=0.0) or 1.0
     for entry in ranking:
+        limit = entry.threshold / largest if math.isfinite(entry.threshold) else None
         yield RankedLine(
             column=entry.column,
-            bar=svg.share_bar(entry.psi / largest, "after" if entry.breached else "before"),
+            bar=svg.share_bar(entry.psi / largest, "after" if entry.breached else "before", limit),
             psi=format_metric("psi", entry.psi),
-            threshold=format_metric("psi", entry.threshold),
+            limit=format_metric("psi", entry.threshold),
             breached=entry.breached,
         )
 
 
-def _distribution(window: ColumnWindow, bins: Sequence[BinCount]) -> Distribution:
-    pairs, note = pairs_of(bins)
-    return Distribution(window.column, pairs, note)
+def _distribution(column: ColumnCounts) -> Distribution:
+    pairs, note = pairs_of(list(bins_of(column)))
+    return Distribution(column.reference.name, compared(column), pairs, note)
 
 
 def _proposal(decision: Decision) -> Proposal:

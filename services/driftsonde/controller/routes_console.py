@@ -1,6 +1,5 @@
 """The console: pages for people, for whom a browser asks. The same guard and the same writer as the API's."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
@@ -10,20 +9,19 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
+from driftsonde.console.explaining import read_stored
 from driftsonde.console.fleet import VersionState, read_fleet
-from driftsonde.console.incidents import Case, IncidentLine, case_of, cases_of, incident_line
+from driftsonde.console.incidents import IncidentLine, case_of, cases_of, incident_line
 from driftsonde.console.rendering import files
 from driftsonde.console.stories import (
     MOST_WINDOWS,
     USUAL_WINDOWS,
-    Ranked,
     newest_period,
     read_counts,
-    read_counts_of,
     read_page,
-    read_ranking,
 )
-from driftsonde.console.views import fleet_view, incident_view, wanted_counts
+from driftsonde.console.views import fleet_view, incident_view
+from driftsonde.console.waiting import Waiting, read_first_rows, waiting_models
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.console_pages import COOKIE, STORE_AWAY, Button, Form, Pages, form_of, local_path
 from driftsonde.controller.routes_console_control import controls_router, timeline_router
@@ -42,7 +40,6 @@ from driftsonde.core.control.inputs import (
 from driftsonde.core.control.learning import learning_until
 from driftsonde.core.spec import HOUR_MS
 from driftsonde.report.formats import format_moment
-from driftsonde.report.results import BinCount, ColumnWindow
 
 # A version that has not been judged for so long is silent.
 SILENT_AFTER = timedelta(days=1)
@@ -144,14 +141,17 @@ def _models_router(pages: Pages) -> APIRouter:
     @router.get("/")
     def fleet(person: Who) -> HTMLResponse:
         versions: list[VersionState] = []
-        problem = ""
+        waiting: tuple[Waiting, ...] = ()
+        problem, now, specs = "", datetime.now(UTC), backend.catalogue().specs
         try:
             versions = read_fleet(backend.store)
+            judged = {version.model for version in versions}
+            first_rows = read_first_rows(backend.store, sorted(set(specs) - judged))
+            waiting = waiting_models(specs, judged, first_rows, now)
         except (StoreUnavailable, StoreRejected):
             problem = NO_MODELS_NOW
-        now = datetime.now(UTC)
         view = fleet_view(versions, _lines(backend, now), backend.state(), now, SILENT_AFTER, problem)
-        return pages.show("fleet.html", person, view=view)
+        return pages.show("fleet.html", person, view=view, waiting=waiting)
 
     @router.get("/models/{model}")
     def story(
@@ -200,9 +200,9 @@ def _incidents_router(pages: Pages) -> APIRouter:
         incident = state.incident(incident_id)
         if incident is None:
             return pages.trouble(person, 404, "No such incident", f"No incident {incident_id} is known.")
-        case = case_of(incident, state, backend.catalogue())
-        ranking, counts = _evidence(backend, case)
-        view = incident_view(case, state, ranking, counts, datetime.now(UTC))
+        case, now = case_of(incident, state, backend.catalogue()), datetime.now(UTC)
+        cases = cases_of(state, backend.catalogue(), incident.model)
+        view = incident_view(case, cases, state, read_stored(backend.store, case, now), now)
         offered = [ACKNOWLEDGE] if view.can_acknowledge else []
         offered += ON_OPEN if view.is_open else ()
         return pages.show(
@@ -243,24 +243,10 @@ def _lines(backend: Backend, now: datetime, model: str = "") -> list[IncidentLin
     except (StoreUnavailable, StoreRejected):
         counts = {}
     return [
-        incident_line(case, case.told(counts.get((case.incident.model, case.window), ())), state, now)
-        if case.window
-        else incident_line(case, case.told(), state, now)
+        incident_line(case, case.told([found] if found else []), state, now)
         for case in cases
+        for found in [counts.get((case.incident.model, case.window)) if case.window else None]
     ]
-
-
-def _evidence(
-    backend: Backend, case: Case
-) -> tuple[tuple[Ranked, ...], Mapping[ColumnWindow, tuple[BinCount, ...]]]:
-    """What the store adds to an incident; nothing where it can't be read, so that people can still act."""
-    if case.signal is None:
-        return (), {}
-    try:
-        counts = read_counts_of(backend.store, case.incident.model, wanted_counts(case))
-        return read_ranking(backend.store, case.signal), counts
-    except (StoreUnavailable, StoreRejected):
-        return (), {}
 
 
 def _newest(baselines: list[Baseline]) -> Baseline:

@@ -20,7 +20,8 @@ MIN_VALUES = 30
 _STANDARD_ERRORS = 3.0
 _LEAST_SHARE = 0.02
 _LEAST_SHIFT = 0.5  # baseline's spreads
-_LEAST_FACTOR = 1.5
+_WIDER = 1.5
+_LEAST_FACTOR = 3.0  # less is more likely growth than another unit
 _SAME_SHAPE = 1.3  # centre and spread change by the same factor, up to this
 _SAME_FACTOR = 1.05
 _SAME_CENTRE = 0.25  # spreads
@@ -144,7 +145,7 @@ def _numeric(column: ColumnCounts) -> Iterator[Change]:
     error = _STANDARD_ERRORS * after.spread / math.sqrt(after.values)
     if moved >= max(_LEAST_SHIFT * before.spread, error):
         yield _moved(before, after)
-    elif max(factor, 1 / factor) >= _LEAST_FACTOR:
+    elif max(factor, 1 / factor) >= _WIDER:
         yield Change(ChangeKind.SPREAD, before.spread, after.spread, factor)
 
 

@@ -45,12 +45,16 @@ def dot(point: XY, css: str, title: str) -> Markup:
     return Markup(f'<path d="M{_pair(point)}h0" class="{escape(css)}"><title>{escape(title)}</title></path>')
 
 
-def share_bar(share: float, css: str) -> Markup:
-    """A horizontal bar of `share` (0 to 1) of its place. The number stands beside it, so it is hidden from readers."""
-    width = _text(100 * min(max(share, 0.0), 1.0))
+def share_bar(share: float, css: str, limit: float | None = None) -> Markup:
+    """A horizontal bar of `share` (0 to 1) of its place, with a mark at `limit`. The numbers stand beside it, so it is hidden
+    from readers."""
+    width, mark = _text(100 * min(max(share, 0.0), 1.0)), ""
+    if limit is not None:
+        at = _text(100 * min(max(limit, 0.0), 0.995))
+        mark = f'<rect x="{at}%" y="-3" width="2" height="15" class="limit-mark"/>'
     return Markup(
         f'<svg class="bar" aria-hidden="true" width="100%" height="9"><rect width="{width}%" height="9" '
-        f'class="{escape(css)}"/></svg>'
+        f'class="{escape(css)}"/>{mark}</svg>'
     )
 
 
