@@ -26,7 +26,7 @@ from driftsonde.adapters.topics import PREDICTIONS
 from driftsonde.adapters.wire_events import EVENT_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record, version_record
 from driftsonde.core.events import NumericColumn, PredictionBatch
-from driftsonde.core.spec import DriftRule, ModelSpec
+from driftsonde.core.spec import ActionPolicy, DriftRule, ModelSpec
 from driftsonde.standalone.demo.receiver import Receiver, new_secret
 
 WINDOW_MS = 2_000
@@ -99,9 +99,8 @@ def _spec(workload: Workload) -> ModelSpec:
     """A model that alerts at the first window that drifts, and resolves at the first that doesn't."""
     spec = workload.spec()
     drift = DriftRule(alert_after=1, retrain_after=1_000, resolve_after=1, min_rows=10)
-    return replace(
-        spec, window_ms=WINDOW_MS, lateness_ms=LATENESS_MS, policy=replace(spec.policy, drift=drift)
-    )
+    policy = replace(spec.policy, drift=drift, actions=ActionPolicy(learning_ms=0))
+    return replace(spec, window_ms=WINDOW_MS, lateness_ms=LATENESS_MS, policy=policy)
 
 
 def _register(here: Stage, workload: Workload) -> None:

@@ -96,7 +96,7 @@ def test_a_spec_of_the_first_release_is_the_same_spec_for_every_release() -> Non
         owner="payments",
         policy=Policy(DriftRule(psi=0.3), actions=ActionPolicy(Mode.RECOMMEND, retrain_cooldown_ms=WEEK_MS)),
     )
-    assert (spec.policy.quality.volume, spec.policy.actions.learning_ms) == (0.0, 0)  # added; for ever
+    assert (spec.policy.quality.volume, spec.policy.actions.learning_ms) == (0.0, WEEK_MS)  # added; for ever
     assert told == Registration(7, spec=record.document)  # or the log would get a decision at each upgrade
     assert CODEC.encode(spec_record(spec)) == message
     assert (fingerprint(spec), fingerprint(spec.policy)) == ("6d780bb00cf0de1a", "1e097d5e6cbcd973")

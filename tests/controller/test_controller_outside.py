@@ -41,7 +41,7 @@ def kafka() -> Iterator[KafkaSettings]:
     address = ",".join(f"{it.host}:{it.port}" for it in host.list_topics(timeout=10).brokers.values())
     settings = KafkaSettings(bootstrap_servers=address)
     ensure_topics(settings)
-    policy = Policy(actions=ActionPolicy(retrain=Mode.AUTO, promote=Mode.AUTO))
+    policy = Policy(actions=ActionPolicy(retrain=Mode.AUTO, promote=Mode.AUTO, learning_ms=0))
     records = [
         spec_record(ModelSpec("fraud", Task.BINARY, policy=policy)),
         version_record("fraud", "1", None),

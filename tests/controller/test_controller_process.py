@@ -73,8 +73,12 @@ def broker() -> Iterator[Broker]:
     settings = KafkaSettings(bootstrap_servers=address)
     ensure_topics(settings)
     producer = Producer(producer_config(settings))
-    policy = Policy(actions=ActionPolicy(retrain=Mode.AUTO, rollback=Mode.AUTO))
-    specs = [ModelSpec("fraud", Task.BINARY, policy=policy), ModelSpec("credit", Task.BINARY)]
+    policy = Policy(actions=ActionPolicy(retrain=Mode.AUTO, rollback=Mode.AUTO, learning_ms=0))
+    paging = Policy(actions=ActionPolicy(learning_ms=0))
+    specs = [
+        ModelSpec("fraud", Task.BINARY, policy=policy),
+        ModelSpec("credit", Task.BINARY, policy=paging),
+    ]
     register(producer, CODEC, {}, [spec_record(spec) for spec in specs])
     yield Broker(settings, producer)
     host.flush(1)

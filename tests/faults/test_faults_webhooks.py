@@ -20,7 +20,7 @@ from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, register, spec_record
 from driftsonde.core.control.decisions import Decision, Kind, Step
 from driftsonde.core.signals import Signal, SignalKind
-from driftsonde.core.spec import ModelSpec, Task
+from driftsonde.core.spec import ActionPolicy, ModelSpec, Policy, Task
 from faults.on_call import OnCall, decisions, on_call
 from faults.producing import wait_for
 from faults.world import CONTROLLERS, World
@@ -41,7 +41,8 @@ def controllers(it: World, told: OnCall, model: str, named: bool = False) -> Ite
     it.settings = told.told_by(before)
     reader = CompactedReader(it.settings.kafka, MODELS)
     reader.refresh()
-    spec = spec_record(ModelSpec(model, Task.BINARY))
+    paging = Policy(actions=ActionPolicy(learning_ms=0))
+    spec = spec_record(ModelSpec(model, Task.BINARY, policy=paging))
     register(Producer(producer_config(it.settings.kafka)), CODEC, reader.state, [spec])
     reader.close()
     it.start(*CONTROLLERS, named=named)

@@ -253,6 +253,7 @@ def spec(model: str, *, shadow: bool) -> str:
         retrain = "auto"
         rollback = "auto"
         promote = "auto"
+        learning = "0s"
         [policy.rollout]
         shadow = {json.dumps(shadow)}
         stages = [0.25, 0.5]

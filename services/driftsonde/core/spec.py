@@ -228,7 +228,8 @@ class ActionPolicy:
     """Who decides on each kind of action, how long after one the next may come, and how many may come in a week.
     approvals: how many different people must approve what is proposed. retrain_cost: what one retraining costs, in the unit
     of the model's values; retrain_budget: how much they may cost in 30 days, 0 = any. learning: for so long after the model is
-    first registered nothing pages and nothing is done, but what would have been is kept; 0 = there is no such period."""
+    first registered nothing pages and nothing is done, but what would have been is kept; 0 = there is no such period. Its
+    default is what it takes to know a week, and a day's season (four rounds)."""
 
     retrain: Mode = Mode.OBSERVE
     rollback: Mode = Mode.OBSERVE
@@ -239,7 +240,7 @@ class ActionPolicy:
     approvals: int = 1
     retrain_cost: float = 0.0
     retrain_budget: float = 0.0
-    learning_ms: int = 0
+    learning_ms: int = 7 * 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,10 +76,14 @@ def test_the_first_window_after_it_pages() -> None:
     assert state.model("fraud").incidents[opened.incident].learning_until_ms == 0
 
 
-@pytest.mark.parametrize("policy", [learning(0), setting()])
-def test_there_is_none_unless_the_policy_asks_for_it(policy: Setting) -> None:
-    _, (opened,) = after(known(policy), [signal(ALERT, hour=LAST)], policy)
+def test_there_is_none_where_the_policy_says_so() -> None:
+    _, (opened,) = after(known(learning(0)), [signal(ALERT, hour=LAST)], learning(0))
     assert (opened.detail.recipients, opened.detail.learning_until_ms) == (("oncall",), 0)
+
+
+def test_who_says_nothing_has_a_week() -> None:
+    _, (opened,) = after(known(setting()), [signal(ALERT, hour=LAST)], setting())
+    assert opened.detail.learning_until_ms == (10 + 7 * 24) * HOUR_MS
 
 
 def test_a_later_registration_does_not_begin_it_again() -> None:

@@ -60,7 +60,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Scorecard:
-    """Of the period [since, now).
+    """Of the period [since, now), without the incidents of which nobody was told, since the model was learning.
 
     detect: from the start of what was wrong (event time) to the incident. acknowledge, resolve: from its opening; people
     alone acknowledge. answer: from a proposal to a person's answer. deploy: from the registration of a version to
@@ -102,7 +102,12 @@ def score(
     """`owners` has every registered model with its owner, `accounts` what its spec says of its costs. The state forgets what is oldest: for long periods ask the
     store's views."""
     states = tuple(state.models.values())
-    incidents = [it for model in states for it in model.incidents.values() if it.opened_ms >= since_ms]
+    incidents = [
+        it
+        for model in states
+        for it in model.incidents.values()
+        if it.opened_ms >= since_ms and not it.learning_until_ms
+    ]
     records = [it for model in states for it in model.records.values() if it.first.timestamp_ms >= since_ms]
     versions = tuple(registered)
     broken = {it.model for it in incidents if not _kept(it, now_ms, sla)}
