@@ -90,3 +90,11 @@ def test_another_policy_beside_todays(
     refused = shell(capsys, "backtest", "shop", "--spec", str(tmp_path / "other.toml"))
     assert (refused[0], "--spec: window is another" in refused[1]) == (2, True)
     assert shell(capsys, "backtest", "shop", "--incident", "today")[0] == 2
+
+    status, out = shell(capsys, "automation", "propose", "shop", "--json")
+    proposal = json.loads(out)
+    assert (status, proposal["model"], proposal["learning_until_ms"]) == (0, "shop", 0)
+    bars = {swept["bar"]: swept["within_budget"] for swept in report["sweeps"]}
+    assert all(it["proposed"] in (it["today"], bars[it["key"]]) for it in proposal["limits"])
+    status, out = shell(capsys, "automation", "propose", "shop")
+    assert (status, out.startswith("shop: judged from 1970-")) == (0, True)

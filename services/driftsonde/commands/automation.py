@@ -7,6 +7,7 @@ import click
 from driftsonde.adapters.api_client import ApiRefused, ApiUnavailable, api_of_environment
 from driftsonde.commands.errors import Failed
 from driftsonde.commands.output import json_option, say
+from driftsonde.commands.propose import propose
 from driftsonde.core.control.decisions import ALL_MODELS
 
 
@@ -15,7 +16,11 @@ def automation() -> None:
     """The switch for all that the controller does by itself.
 
     Asks the controller's API: CONTROLLER_URL (default http://127.0.0.1:8080), CONTROLLER_TOKEN of an admin.
+    `propose` reads the stored windows instead.
     """
+
+
+automation.add_command(propose)
 
 
 _MODEL = click.option("--model", default=ALL_MODELS, help="Only this model's; left out: all models'.")

@@ -119,13 +119,22 @@ def backtest(
     spans = [_span(text) for text in incidents]
     other = read_document(path, spec_from_toml) if path else None
     settings = settings_of_environment()
-    store = Store(settings.clickhouse)
+    spec, plans, windows, known = read_history(settings, Store(settings.clickhouse), model)
+    _check(spec, other)
+    report = make_report(spec, plans, windows, other.policy if other else None, spans, known, pages_per_week)
+    click.echo(_as_json(report) if as_json else as_markdown(report))
+
+
+def read_history(
+    settings: Settings, store: Store, model: str
+) -> tuple[ModelSpec, Plans, Sequence[StoredWindow], frozenset[str]]:
+    """A registered model's spec, its versions' plans, the windows that were judged, and the ids of the signals stored. BadInput
+    where there is no such model, or nothing has been judged of it."""
     with world_failures():
         book = _plan_book(settings)
         spec = book.catalogue.spec(model)
         if spec is None:
             raise BadInput(f"no model {model!r} is registered")
-        _check(spec, other)
         plans = {
             version: plan
             for version in stored_versions(store, model)
@@ -135,8 +144,7 @@ def backtest(
         known = read_signal_ids(store, model)
     if not windows:
         raise BadInput(f"nothing has been judged of {model!r}")
-    report = make_report(spec, plans, windows, other.policy if other else None, spans, known, pages_per_week)
-    click.echo(_as_json(report) if as_json else as_markdown(report))
+    return spec, plans, windows, known
 
 
 def make_report(
