@@ -158,7 +158,7 @@ def test_a_breach_without_a_signal_is_not_hidden(tmp_path: Path) -> None:
         windows=12, columns=3, segments=(), signals=False, fault=10, repaired=12, baseline_windows=2
     )
     page = page_of(tmp_path, story)
-    assert "No signal: 2 of 12 windows went over a threshold" in page.text
+    assert "No signal: 2 of 12 windows went past a limit" in page.text
 
 
 def test_an_open_episode_is_an_alarm(tmp_path: Path) -> None:

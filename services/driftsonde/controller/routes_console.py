@@ -28,7 +28,6 @@ from driftsonde.controller.routes_console_control import controls_router, timeli
 from driftsonde.controller.routes_console_rollouts import rollout_pages_router
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.access import Person, Role
-from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
@@ -168,14 +167,15 @@ def _models_router(pages: Pages) -> APIRouter:
             if period is None or not baselines:
                 return pages.trouble(person, 200, model, _nothing_yet(bool(baselines)))
             page = read_page(backend.store, _newest(baselines), period)
+            served = read_fleet(backend.store, model)
         except (StoreUnavailable, StoreRejected):
             return pages.trouble(person, 503, "The store can't be read", STORE_AWAY)
         return pages.show(
             "model.html",
             person,
             page=page,
+            view=fleet_view(served, _lines(backend, now, model), state, now, SILENT_AFTER),
             learning=_learning(backend, model, now),
-            open=[line for line in _lines(backend, now, model) if line.status is not Status.RESOLVED],
             choices=PERIODS,
             windows=windows,
             read_at=format_moment(int(now.timestamp() * 1000)),

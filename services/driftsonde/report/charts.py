@@ -119,12 +119,12 @@ def describe(metric: str, point: Point) -> str:
     if math.isfinite(point.lower) and math.isfinite(point.upper):
         text += f" ({format_metric(metric, point.lower)} to {format_metric(metric, point.upper)})"
     if math.isfinite(point.threshold):
-        text += f", bar {format_metric(metric, point.threshold)}"
+        text += f", limit {format_metric(metric, point.threshold)}"
     text += f", n {format_count(point.n)}"
     if point.windows > 1:
         text += f", {format_plural(point.windows, 'window')}"
     if point.breached:
-        text += f", {point.breached} breached" if point.windows > 1 else ", breached"
+        text += f", {point.breached} past the limit" if point.windows > 1 else ", past its limit"
     return text
 
 
@@ -209,6 +209,6 @@ def _legend(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
         if entry.band:
             yield f"key-band {entry.css}", f"{entry.name}'s interval" if len(lines) > 1 else "interval"
     if any(entry.bars and math.isfinite(point.threshold) for entry in lines for point in entry.points):
-        yield "key-bar", "threshold"
+        yield "key-bar", "limit"
     if any(point.breached for entry in lines for point in entry.points):
-        yield "key-breach", "breached"
+        yield "key-breach", "past its limit"

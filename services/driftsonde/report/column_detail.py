@@ -78,11 +78,13 @@ def column_detail(
 
 def _sentence(column: RankedColumn) -> str:
     windows = format_plural(len(column.psi.n), "window")
-    worst = f"PSI {format_metric('psi', column.worst_psi)} against {format_metric('psi', column.worst_bar)}"
+    worst = (
+        f"PSI {format_metric('psi', column.worst_psi)}, the limit is {format_metric('psi', column.worst_bar)}"
+    )
     text = f"Worst in the window of {format_moment(column.worst_start_ms)}: {worst}. "
-    text += f"Above its threshold in {column.breached:,} of {windows}."
+    text += f"Past its limit in {column.breached:,} of {windows}."
     if column.rates_breached:
-        text += f" Its data quality breached {format_plural(column.rates_breached, 'time')}."
+        text += f" Its data quality was past its limit in {format_plural(column.rates_breached, 'window')}."
     return text
 
 
@@ -128,7 +130,7 @@ def _table(
         if (series := results.main(metric, name)) is not None
     }
     psi = known["psi"]
-    header = ("Window", "Rows", "Threshold", *(name_of(metric) for metric in known))
+    header = ("Window", "Rows", "Limit", *(name_of(metric) for metric in known))
     rows = [
         (
             format_time(point.start_ms),

@@ -159,6 +159,6 @@ def _strip(axis: TimeAxis, column: RankedColumn) -> Markup:
     marks += [svg.rectangle(point.cell, 7.5, _CELL_WIDTH, 2.5, "notch") for point in points if point.breached]
     label = (
         f"PSI of {column.name} over time: at most {format_metric('psi', column.worst_psi)} "
-        f"at {format_time(column.worst_start_ms)}, breached in {column.breached} of {len(column.psi.n)} windows"
+        f"at {format_time(column.worst_start_ms)}, past its limit in {column.breached} of {len(column.psi.n)} windows"
     )
     return svg.plot(axis.cells, label, marks, height=10)

@@ -12,7 +12,7 @@ from driftsonde.report.folding import weighted_mean
 from driftsonde.report.formats import NOTHING, format_metric, format_moment, format_plural, name_of
 from driftsonde.report.performance import headline_metric, mean_between, reference_value
 from driftsonde.report.results import Results, Series
-from driftsonde.report.timeline import Episode
+from driftsonde.report.timeline import Episode, asked_last
 
 _NAMED_COLUMNS = 2
 
@@ -146,7 +146,7 @@ def _quality(episodes: Sequence[Episode]) -> Iterator[str]:
             item = items[0]
             yield (
                 f"{item.column}: {name_of(item.statistic)} rose to {format_metric(item.statistic, item.value)} "
-                f"(threshold {format_metric(item.statistic, item.threshold)}) from {format_moment(episode.since_ms)}"
+                f"(limit {format_metric(item.statistic, item.threshold)}) from {format_moment(episode.since_ms)}"
             )
 
 
@@ -172,7 +172,7 @@ def _performance(results: Results, episodes: Sequence[Episode]) -> Iterator[str]
 
 def _canaries(episodes: Sequence[Episode]) -> Iterator[str]:
     for episode in _whole(episodes, Rule.CANARY):
-        signal = episode.signals[-1]
+        signal = asked_last(episode)
         difference = next((item.value for item in signal.evidence), math.nan)
         points = f" by {abs(100 * difference):.1f} points" if math.isfinite(difference) else ""
         yield (
@@ -186,7 +186,7 @@ def _quiet(results: Results, ranked: Sequence[RankedColumn]) -> str:
     windows = len(np.unique(np.concatenate([series.starts_ms for series in results.series.values()])))
     if breached:
         return (
-            f"No signal: {len(breached):,} of {format_plural(windows, 'window')} went over a threshold, "
+            f"No signal: {len(breached):,} of {format_plural(windows, 'window')} went past a limit, "
             "but not in a way that any rule acts on."
         )
     judged = "no column drifted" if ranked else "there was no baseline to compare the columns with"

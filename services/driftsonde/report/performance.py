@@ -110,7 +110,7 @@ def _table(
         for metric in metrics
         if (series := results.main(metric)) is not None
     }
-    header = ("Window", "Labelled", *(name_of(metric) for metric in known), "Interval", "Threshold")
+    header = ("Window", "Labelled", *(name_of(metric) for metric in known), "Interval", "Limit")
     rows = [
         (
             format_time(point.start_ms),

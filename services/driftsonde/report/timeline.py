@@ -1,7 +1,7 @@
 """What happened: the episodes on the time axis, and every signal with its evidence and what was decided on it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -17,6 +17,15 @@ SHOWN_SIGNALS = 40
 LISTED_SIGNALS = 400
 _SHOWN_DECISIONS = 12
 
+# On a phone a dot is about this part of the axis.
+_DOT_APART = 0.035
+_ROWS = {
+    SignalKind.ALERT: 1.5,
+    SignalKind.RETRAIN: 5.0,
+    SignalKind.ROLLBACK: 5.0,
+    SignalKind.PROMOTE: 5.0,
+    SignalKind.RESOLVE: 8.5,
+}
 _KIND_WORDS = {
     SignalKind.ALERT: "Alert",
     SignalKind.RETRAIN: "Retrain",
@@ -88,6 +97,12 @@ def episodes_of(signals: Sequence[Signal]) -> tuple[Episode, ...]:
     return tuple(sorted(found, key=lambda episode: (episode.since_ms, episode.rule, episode.segment)))
 
 
+def asked_last(episode: Episode) -> Signal:
+    """The last thing that was said to be wrong: a later resolve has a time of its own."""
+    wrong = [signal for signal in episode.signals if signal.kind is not SignalKind.RESOLVE]
+    return (wrong or episode.signals)[-1]
+
+
 def in_order(signals: Sequence[Signal]) -> list[Signal]:
     """By the time at which they were due: the end of the window; a resolve comes after the rest."""
     kinds = list(SignalKind)
@@ -128,20 +143,38 @@ def _lane(axis: TimeAxis, rule: Rule, episodes: Sequence[Episode]) -> Lane:
         right = axis.position(axis.end_ms if episode.end_ms is None else episode.end_ms)
         title = _in_words(episode)
         marks.append(svg.rectangle(left, 3, max(right - left, 0.2), 4, f"episode {rule}", title))
-        for signal in episode.signals:
-            at = (axis.position(signal.window_end_ms), 5.0)
-            word = f"{_KIND_WORDS[signal.kind]} at {format_time(signal.window_end_ms)}"
-            marks.append(svg.dot(at, f"mark {signal.kind}", word))
+    marks += _dots(axis, [signal for episode in episodes for signal in episode.signals])
     words = "; ".join(_in_words(episode) for episode in episodes[:3])
     if len(episodes) > 3:
         words += f"; and {len(episodes) - 3:,} more"
-    return Lane(str(rule), svg.plot(axis.cells, f"Episodes of {rule}: {words}", marks, height=10), words)
+    return Lane(
+        str(rule), svg.plot(axis.cells, f"{str(rule).capitalize()}: {words}", marks, height=10), words
+    )
+
+
+def _dots(axis: TimeAxis, signals: Iterable[Signal]) -> Iterator[Markup]:
+    """Each kind in a row of its own; of those of a kind that would lie upon each other on a phone the first, which counts them."""
+    heaps: list[list[Signal]] = []
+    for signal in sorted(signals, key=lambda signal: (signal.kind, signal.window_end_ms)):
+        near = heaps and heaps[-1][0].kind is signal.kind
+        apart = (
+            axis.position(signal.window_end_ms) - axis.position(heaps[-1][0].window_end_ms) if near else 0.0
+        )
+        if near and apart < _DOT_APART * axis.cells:
+            heaps[-1].append(signal)
+        else:
+            heaps.append([signal])
+    for heap in heaps:
+        first = heap[0]
+        count = f", and {len(heap) - 1} more soon after" if len(heap) > 1 else ""
+        word = f"{_KIND_WORDS[first.kind]} at {format_time(first.window_end_ms)}{count}"
+        yield svg.dot((axis.position(first.window_end_ms), _ROWS[first.kind]), f"mark {first.kind}", word)
 
 
 def _in_words(episode: Episode) -> str:
     place = f"{episode.segment}: " if episode.segment else ""
     if episode.rule is Rule.CANARY:
-        return f"{place}{format_time(episode.signals[-1].window_end_ms)}"
+        return f"{place}{format_time(asked_last(episode).window_end_ms)}"
     end = "still open" if episode.end_ms is None else f"to {format_time(episode.end_ms)}"
     return f"{place}{format_time(episode.since_ms)} {end}"
 
