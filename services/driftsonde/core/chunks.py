@@ -71,7 +71,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class EventTimeStep:
-    """Before offset `position` event time first came to the second that begins at `time_ms`."""
+    """Before offset `position` event time first came to the second that begins at `time_ms`. Of labels: the event time of
+    predictions that the message there, as the first, waits for."""
 
     source: Source
     position: int

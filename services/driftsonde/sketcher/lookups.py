@@ -1,7 +1,7 @@
 """Predictions that have left the hot index, from the store: with the labels they have had so far."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from driftsonde.core.spec import Task
 from driftsonde.sketcher.folding import entries_of
 from driftsonde.sketcher.labels import Found, Lookup, in_time, wait_ms
 from driftsonde.sketcher.messages import Plans
+from driftsonde.sketcher.step_times import WANTED_PER_QUERY, batched, first_above, times_at
 
 _PREDICTIONS = f"""
 SELECT prediction_id, source_partition, source_offset, version, variant, toUnixTimestamp64Milli(timestamp),
@@ -31,23 +32,6 @@ FROM predictions PREWHERE prediction_id IN {{ids:Array(String)}}
 WHERE model = {{model:String}} AND {IN_PREDICTIONS_OF_IDS}
       AND (source_partition != {{partition:UInt32}} OR source_offset < {{below:UInt64}})
 ORDER BY source_partition != {{partition:UInt32}}, source_partition, source_offset, source_row
-"""
-
-# The event time of the partition before each of these offsets; there is none before the first step. Read is only what
-# lies between the offsets and the last step before them.
-_ARRIVALS = """
-SELECT wanted.offset, time_ms
-FROM (SELECT arrayJoin({offsets:Array(UInt64)}) AS offset, {partition:UInt32} AS partition) AS wanted
-ASOF JOIN (
-    SELECT partition, position, time_ms FROM event_times
-    WHERE topic = {topic:String} AND partition = {partition:UInt32} AND position <= {last:UInt64}
-          AND position >= coalesce((
-              SELECT position FROM event_times
-              WHERE topic = {topic:String} AND partition = {partition:UInt32} AND position <= {first:UInt64}
-              ORDER BY topic DESC, partition DESC, position DESC LIMIT 1
-          ), 0)
-) AS steps
-ON wanted.partition = steps.partition AND wanted.offset >= steps.position
 """
 
 _LABELS = f"""
@@ -59,12 +43,8 @@ WHERE model = {{model:String}} AND {IN_LABELS_OF_IDS}
 ORDER BY time_ms, source_offset, source_row
 """
 
-
-# Ids go in the address of a query, which must not get too long.
-_IDS_PER_QUERY = 2_000
-
-
-T = TypeVar("T")
+# Later than any event.
+_NEVER_MS = 2**63 - 1
 
 
 class NotArchivedYet(Exception):
@@ -86,20 +66,21 @@ class _Prediction(NamedTuple):
 
 
 class _Label(NamedTuple):
-    """A stored row."""
+    """A stored row. The copies of its prediction that came when event time was below `gate_ms` were joined with it."""
 
     partition: int
     offset: int
     text: str
     number: float
     time_ms: int
+    gate_ms: int = _NEVER_MS
 
 
 def look_up(store: Store, lookups: Sequence[Lookup], plans: Plans, topics: tuple[str, str]) -> list[Found]:
     """Answer lookups of one partition and one model, in their order, with a few queries for all of them.
 
     Raises `NotArchivedYet`, and what `Store` raises. `topics`: of predictions and of labels. The steps of the
-    partition's event time have to be stored as far as the lookups reach.
+    partition's event time, and of its labels' gates, have to be stored as far as the lookups reach.
     """
     partition, model = lookups[0].partition, lookups[0].model
     predictions_below = max(lookup.predictions_below for lookup in lookups)
@@ -111,31 +92,55 @@ def look_up(store: Store, lookups: Sequence[Lookup], plans: Plans, topics: tuple
     ids = list(dict.fromkeys(prediction_id for lookup in lookups for prediction_id in lookup.ids))
     predictions: dict[str, list[_Prediction]] = {}
     labels: dict[str, list[_Label]] = {}
-    for portion in _batched(ids, _IDS_PER_QUERY):
+    for portion in batched(ids, WANTED_PER_QUERY):
         asked: dict[str, object] = {"model": model, "ids": portion, "partition": partition}
         for prediction_id, *row in store.query_rows(_PREDICTIONS, asked | {"below": predictions_below}):
             predictions.setdefault(prediction_id, []).append(_Prediction(*row))
-    for portion in _batched(list(predictions), _IDS_PER_QUERY):
+    for portion in batched(list(predictions), WANTED_PER_QUERY):
         asked = {"model": model, "ids": portion, "partition": partition, "below": labels_below}
         for prediction_id, *row in store.query_rows(_LABELS, asked):
             labels.setdefault(prediction_id, []).append(_Label(*row))
     offsets = {p.offset for rows in predictions.values() for p in rows if p.partition == partition}
-    arrivals = _arrivals(store, topics[0], partition, sorted(offsets))
-    return [_found(lookup, predictions, labels, arrivals, plans) for lookup in lookups]
+    arrivals = times_at(store, topics[0], partition, sorted(offsets))
+    joined = _joined_labels(store, predictions, labels, arrivals, (topics[1], partition, labels_below))
+    return [_found(lookup, predictions, joined, arrivals, plans) for lookup in lookups]
 
 
-def _batched(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+def _joined_labels(
+    store: Store,
+    predictions: Mapping[str, Sequence[_Prediction]],
+    labels: Mapping[str, Sequence[_Label]],
+    arrivals: Mapping[int, int],
+    at: tuple[str, int, int],
+) -> Mapping[str, Sequence[_Label]]:
+    """The labels, those of ids whose copies did not come together with when they were joined: a copy that came after that
+    has had none of them. `at`: the topic of labels, the partition, and the offset that the lookups reach to."""
+    topic, partition, below = at
+    first_ms: dict[str, int] = {}
+    for prediction_id, rows in predictions.items():
+        times = {_arrived_ms(row, partition, arrivals) for row in rows}
+        if len(times) > 1 and prediction_id in labels:
+            first_ms[prediction_id] = min(times)
+    offsets = sorted({label.offset for i in first_ms for label in labels[i] if label.partition == partition})
+    if not offsets:
+        return labels
+    gates = times_at(store, topic, partition, offsets)
+    # A label that came before all copies waited until the first of them was seen.
+    seen = first_above(store, topic, partition, sorted(set(first_ms.values())), (offsets[0], below))
+    return {**labels} | {
+        prediction_id: [
+            label._replace(gate_ms=max(gates.get(label.offset, _NEVER_MS), seen.get(arrived_ms, _NEVER_MS)))
+            if label.partition == partition
+            else label
+            for label in labels[prediction_id]
+        ]
+        for prediction_id, arrived_ms in first_ms.items()
+    }
 
 
-def _arrivals(store: Store, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, int]:
-    """By offset, of rising ones: the second that event time had come to before it."""
-    arrivals: dict[int, int] = {}
-    for portion in _batched(offsets, _IDS_PER_QUERY):
-        bounds: dict[str, object] = {"first": portion[0], "last": portion[-1]}
-        params = bounds | {"topic": topic, "partition": partition, "offsets": portion}
-        arrivals.update((int(at), int(time_ms)) for at, time_ms in store.query_rows(_ARRIVALS, params))
-    return arrivals
+def _arrived_ms(row: _Prediction, partition: int, arrivals: Mapping[int, int]) -> int:
+    """Event time when the prediction came; what is in another partition has always been there."""
+    return arrivals.get(row.offset, NO_TIME_MS) if row.partition == partition else NO_TIME_MS
 
 
 def _found(
@@ -157,12 +162,11 @@ def _found(
                 stream = Stream(lookup.model, row.version, Variant(row.variant))
                 streams[role] = stream, plans(lookup.model, row.version)
             stream, plan = streams[role]
-            is_own = row.partition == lookup.partition
-            below = not is_own or row.offset < lookup.predictions_below
+            below = row.partition != lookup.partition or row.offset < lookup.predictions_below
             if plan is None or not below or (stream, prediction_id) in seen:
                 continue
             seen.add((stream, prediction_id))
-            arrived_ms = arrivals.get(row.offset, NO_TIME_MS) if is_own else NO_TIME_MS
+            arrived_ms = _arrived_ms(row, lookup.partition, arrivals)
             key = _Alike(stream, arrived_ms, tuple(row.numeric_names), tuple(row.categorical_names))
             alike.setdefault(key, {})[prediction_id] = row
     found: list[Entries] = []
@@ -215,10 +219,14 @@ def _columns(plan: Plan, alike: _Alike, rows: Sequence[_Prediction]) -> Iterable
 
 
 def _replay_labels(entries: Entries, row: int, plan: Plan, lookup: Lookup, labels: Sequence[_Label]) -> None:
-    """Bring a row to the newest of the labels that it has been joined with, which are in the order of time."""
+    """Bring a row to the newest of the labels that it has been joined with, which are in the order of time. A prediction
+    that is missing is joined with none."""
+    if np.isnan(entries.predictions[row]):
+        return
     for label in labels:
         is_known = label.partition != lookup.partition or label.offset < lookup.labels_below
-        if not is_known or not in_time(entries, label.time_ms + wait_ms(plan.spec)):
+        is_joined = is_known and entries.arrived_ms < label.gate_ms
+        if not is_joined or not in_time(entries, label.time_ms + wait_ms(plan.spec)):
             continue
         column: Column = (
             NumericColumn("label", Role.PREDICTION, np.array([label.number]))

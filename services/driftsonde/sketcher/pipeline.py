@@ -116,7 +116,10 @@ class PartitionPipeline:
         except InvalidEvent as error:
             self.skip_label(message.offset)
             return [_rejected(self.labels.source.topic, message, error)]
+        before_ms = self.waiting.awaited_ms
         self.waiting.take(message)
+        if self.waiting.awaited_ms > before_ms:
+            self._steps.append(EventTimeStep(self.labels.source, message.offset, self.waiting.awaited_ms))
         return []
 
     def open_labels(self, most: int) -> list[Waiting]:
@@ -145,7 +148,7 @@ class PartitionPipeline:
         return out
 
     def take_steps(self) -> list[EventTimeStep]:
-        """The steps that the event time of predictions has made since the last call."""
+        """The steps that the event time of predictions, and the gate of labels, have made since the last call."""
         steps, self._steps = self._steps, []
         return steps
 
