@@ -6,6 +6,7 @@ corrected labels, and labels of predictions that never were.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -155,37 +156,7 @@ class Load:
 
     def expected(self) -> dict[tuple[str, int], Cell]:
         """By segment and window start, from the events alone: the last label by time counts."""
-        calls = [call for step in self.calls() for call in step]
-        predictions = [call for call in calls if isinstance(call, Predictions)]
-        newest: dict[str, tuple[int, int]] = {}
-        for call in calls:
-            if isinstance(call, Labels):
-                for name, time_ms, value in zip(
-                    call.ids, call.times_ms.tolist(), call.values.tolist(), strict=True
-                ):
-                    newest[name] = max(
-                        newest.get(name, (-1, 0)), (time_ms, value), key=lambda entry: entry[0]
-                    )
-        ids = [name for call in predictions for name in call.ids]
-        starts = np.concatenate([call.times_ms - call.times_ms % WINDOW_MS for call in predictions])
-        x = np.concatenate([call.x for call in predictions])
-        countries = np.concatenate([call.countries for call in predictions])
-        predicted = np.concatenate([call.predicted for call in predictions])
-        labels = np.array([newest.get(name, (0, -1))[1] for name in ids])
-        edges = self.baseline_edges()
-        segments = {WHOLE: np.ones(len(ids), dtype=bool)}
-        segments |= {segment_label("country", name): countries == i for i, name in enumerate(COUNTRIES)}
-        return {
-            (segment, int(start)): Cell(
-                rows=int(rows.sum()),
-                bins=_bins(x[rows], edges),
-                labelled=int((labels[rows] >= 0).sum()),
-                correct=int((labels[rows] == predicted[rows]).sum()),
-            )
-            for segment, inside in segments.items()
-            for start in np.unique(starts)
-            for rows in [inside & (starts == start)]
-        }
+        return _expected(self)
 
     def baseline_edges(self) -> Floats:
         (column,) = self.baseline().columns
@@ -194,11 +165,50 @@ class Load:
 
     def rows_sent(self) -> tuple[int, int]:
         """Rows of predictions and of labels."""
-        calls = [call for step in self.calls() for call in step]
-        return (
-            sum(len(call.ids) for call in calls if isinstance(call, Predictions)),
-            sum(len(call.ids) for call in calls if isinstance(call, Labels)),
+        return _rows_sent(self)
+
+
+@cache
+def _rows_sent(load: Load) -> tuple[int, int]:
+    calls = [call for step in load.calls() for call in step]
+    return (
+        sum(len(call.ids) for call in calls if isinstance(call, Predictions)),
+        sum(len(call.ids) for call in calls if isinstance(call, Labels)),
+    )
+
+
+@cache
+def _expected(load: Load) -> dict[tuple[str, int], Cell]:
+    """Of millions of rows this takes long: it must not be done again while something is timed."""
+    calls = [call for step in load.calls() for call in step]
+    predictions = [call for call in calls if isinstance(call, Predictions)]
+    newest: dict[str, tuple[int, int]] = {}
+    for call in calls:
+        if isinstance(call, Labels):
+            for name, time_ms, value in zip(
+                call.ids, call.times_ms.tolist(), call.values.tolist(), strict=True
+            ):
+                newest[name] = max(newest.get(name, (-1, 0)), (time_ms, value), key=lambda entry: entry[0])
+    ids = [name for call in predictions for name in call.ids]
+    starts = np.concatenate([call.times_ms - call.times_ms % WINDOW_MS for call in predictions])
+    x = np.concatenate([call.x for call in predictions])
+    countries = np.concatenate([call.countries for call in predictions])
+    predicted = np.concatenate([call.predicted for call in predictions])
+    labels = np.array([newest.get(name, (0, -1))[1] for name in ids])
+    edges = load.baseline_edges()
+    segments = {WHOLE: np.ones(len(ids), dtype=bool)}
+    segments |= {segment_label("country", name): countries == i for i, name in enumerate(COUNTRIES)}
+    return {
+        (segment, int(start)): Cell(
+            rows=int(rows.sum()),
+            bins=_bins(x[rows], edges),
+            labelled=int((labels[rows] >= 0).sum()),
+            correct=int((labels[rows] == predicted[rows]).sum()),
         )
+        for segment, inside in segments.items()
+        for start in np.unique(starts)
+        for rows in [inside & (starts == start)]
+    }
 
 
 def _bins(x: Floats, edges: Floats) -> tuple[int, ...]:

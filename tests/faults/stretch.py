@@ -1,9 +1,11 @@
 """A model, and the stretch of event time in which a test sends its events: several tests can share the workers."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
@@ -80,6 +82,27 @@ def restart_sketchers(world: World) -> None:
         world.kill(name)
     world.start(*SKETCHERS, named=True)
     world.wait_ready(*SKETCHERS)
+
+
+def steps_of_start(world: World, name: str, since: datetime) -> dict[str, float]:
+    """Seconds of what a worker's log says of its first start since then: until it asked its group for partitions, until it
+    had them, until it had found their positions and was ready."""
+    steps = {
+        "joining the group": "process_s",
+        "partitions of the group": "group_s",
+        "partitions assigned": "read_s",
+    }
+    seconds: dict[str, float] = {}
+    before = since
+    for line in world.workers[name].log.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("{"):
+            continue
+        entry = json.loads(line)
+        at, step = datetime.fromisoformat(entry["time"]), steps.get(entry["message"])
+        if at >= since and step and step not in seconds:
+            seconds[step] = round((at - before).total_seconds(), 1)
+            before = at
+    return seconds
 
 
 def stretch(world: World, model: str, day: int) -> Stretch:

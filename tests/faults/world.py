@@ -151,6 +151,7 @@ class World:
 
     def wait_until_caught_up(self, load: Load, timeout_s: float) -> float:
         """Return the seconds it took until every window was judged and everything archived. Raises AssertionError."""
+        began_s = time.monotonic()
         predictions, labels = load.rows_sent()
         wanted = {
             "predictions": predictions,
@@ -158,7 +159,6 @@ class World:
             "judged": load.windows,
             "labelled": sum(cell.labelled for (segment, _), cell in load.expected().items() if not segment),
         }
-        began_s = time.monotonic()
         self._wait_for(wanted, self._progress, began_s + timeout_s)
         self._wait_for(load.expected(), lambda: self.found(load), began_s + timeout_s)
         return time.monotonic() - began_s
@@ -179,11 +179,15 @@ class World:
         return before
 
     def _wait_for(self, wanted: T, found: Callable[[], T], deadline_s: float) -> None:
-        while (now := found()) != wanted:
+        while True:
+            began_s = time.monotonic()
+            if (now := found()) == wanted:
+                return
             if time.monotonic() > deadline_s:
                 assert self.ended() == []
                 assert now == wanted, _difference(now, wanted)
-            time.sleep(0.25)
+            # To look takes the store's time, too: at most half of it.
+            time.sleep(max(0.25, time.monotonic() - began_s))
 
     def _progress(self) -> dict[str, int]:
         accuracy = "metric = 'accuracy' AND segment = ''"

@@ -71,11 +71,16 @@ class PositionedConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> PromptConsumerThread:
         return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        _log.info("joining the group")
+        await super().subscribe(topics)
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._seek_is_due = True
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        _log.info("partitions of the group", extra={"count": len(assigned)})
         self._seek_is_due = True
         await super().on_partitions_assigned(assigned, generation_id)
 
