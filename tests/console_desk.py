@@ -27,6 +27,7 @@ from driftsonde.core.control.decisions import Decision
 from driftsonde.core.control.incidents import Incident
 from driftsonde.core.control.inputs import Input, RolloutChange, RolloutStart, RolloutWish, Setting
 from driftsonde.core.control.machine import step
+from driftsonde.core.control.proving import Live, nothing_live
 from driftsonde.core.control.state import State, with_traffic
 from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import Role as ColumnRole
@@ -146,6 +147,7 @@ def serve(
     tokens: tuple[Token, ...] = (),
     state: Callable[[], State] | None = None,
     catalogue: Catalogue = CATALOGUE,
+    live: Live = nothing_live,
 ) -> Door:
     """`state` in place of the desk's own."""
     guard = Guard(lambda: tokens, lambda: 0.0, lambda *_: None)
@@ -157,5 +159,6 @@ def serve(
         CollectorRegistry(),
         guard,
         store,
+        live=live,
     )
     return Door("127.0.0.1", 0, backend)

@@ -6,13 +6,16 @@ import pytest
 
 from chromium import Tab, browsing
 from console_desk import TOKENS, Desk, serve, stores, with_rollout
+from control_examples import CANARY_SPLIT
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.settings import ClickHouseSettings
 from driftsonde.controller.door import Door
+from driftsonde.controller.problems import Unavailable
 from driftsonde.core.control.decisions import ALL_MODELS
 from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.rollout import RolloutStatus
-from driftsonde.core.control.state import State
+from driftsonde.core.control.state import State, with_traffic
+from driftsonde.core.control.traffic import Traffic
 
 pytestmark = [pytest.mark.io, pytest.mark.timeout(300)]
 
@@ -57,7 +60,7 @@ def address(door: Door) -> str:
 def pages_of(desk: Desk) -> tuple[str, ...]:
     return (
         *("/", "/models/fraud", f"/incidents/{desk.incident.id}"),
-        *("/rollouts", "/rollouts/fraud", "/decisions", "/controls", "/login", "/models/nobody"),
+        *("/rollouts", "/rollouts/fraud", "/decisions", "/controls", "/login", "/models/nobody", "/no/such"),
     )
 
 
@@ -66,7 +69,7 @@ def test_every_page_can_be_read_on_every_screen(tab: Tab, console: str, desk: De
         tab.look(1280, 900)
         tab.open(console + path)
         assert all(url.startswith((console, "data:")) for url in tab.requested())
-        expected = [] if path != "/models/nobody" else ["404"]
+        expected = ["404"] if path in ("/models/nobody", "/no/such") else []
         assert all(any(code in told for code in expected) for told in tab.told()), (path, tab.told())
         light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert _contrast(tab) >= 4.5, path
@@ -138,7 +141,56 @@ def test_every_button_of_a_rollout(
     rollout = desk.state.model("fraud").rollout
     assert rollout is not None
     assert rollout.status is status
-    tab.wait_until(f"document.body.innerText.toLowerCase().includes('{status}')")
+    word = {"running": "under way", "rolled-back": "taken back", "promoted": "champion"}.get(status, status)
+    tab.wait_until(f"document.querySelector('.verdict strong').textContent === '{word}'")
+
+
+def test_a_canary_set_by_hand_is_taken_back_with_one_click(tab: Tab, store: Store) -> None:
+    desk = Desk(with_traffic(State(), Traffic("fraud", CANARY_SPLIT, 3, "d0")))
+    door = serve(desk, store)
+    tab.look(PHONE_PX, 844, phone=True)
+    tab.open(f"{address(door)}/rollouts")
+    assert "Canary at 10 %, set by hand. Requests now: version 1 (90 %), version 2 (10 %)." in tab.text()
+    assert "since when is not known any more" in tab.text()
+    tab.open(f"{address(door)}/rollouts/fraud")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE_PX
+    _pressed(tab, desk, "button[value=end]")
+    traffic = desk.state.model("fraud").traffic
+    assert traffic is not None
+    assert [share.version for share in traffic.split] == ["1"]
+    assert "No version of this model is on its way" in tab.text()
+    door.close()
+
+
+def test_decisions_tell_the_story_first_and_the_steps_on_demand(tab: Tab, console: str, desk: Desk) -> None:
+    tab.open(f"{console}/decisions")
+    told = tab.text()
+    assert desk.incident.id not in told
+    assert "suppressed" not in told
+    tab.click("details summary")
+    tab.wait_until("document.querySelector('details[open] code')")
+    assert "proposed" in tab.evaluate("document.querySelector('details[open]').innerText")
+
+
+def test_an_error_page_leads_on_and_one_for_now_mends_itself(tab: Tab, desk: Desk, store: Store) -> None:
+    away = [True]
+
+    def state() -> State:
+        if away[0]:
+            raise Unavailable("another instance leads")
+        return desk.state
+
+    door = serve(desk, store, state=state)
+    tab.look(1280, 900)
+    tab.open(f"{address(door)}/decisions")
+    assert "another instance leads" in tab.text()
+    away[0] = False
+    tab.wait_until("document.querySelector('.stories')")
+    tab.open(f"{address(door)}/no/such/page")
+    assert "There is no such page" in tab.text()
+    tab.submit("main a[href='/']")
+    assert tab.evaluate("location.pathname") == "/"
+    door.close()
 
 
 def test_every_control(tab: Tab, console: str, desk: Desk) -> None:
@@ -176,7 +228,7 @@ def test_a_page_that_can_not_be_kept_current_says_so(tab: Tab, desk: Desk, store
     tab.look(1280, 900)
     tab.open(f"{address(door)}/rollouts")
     door.close()
-    tab.wait_until("document.body.innerText.includes('the server can't answer')")
+    tab.wait_until("document.body.innerText.includes('answer. Trying again')")
     assert _contrast(tab) >= 4.5
     assert "fraud" in tab.text()
 
@@ -197,8 +249,8 @@ def test_empty_pages_say_what_comes_and_broken_ones_what_to_do(tab: Tab, both: t
     empty = serve(Desk(State()), both[1])
     lost = serve(with_rollout(), Store(ClickHouseSettings("127.0.0.1", 1)))
     said = {
-        f"{address(empty)}/": "Nothing has been judged yet",
-        f"{address(empty)}/rollouts": "No rollout is known",
+        f"{address(empty)}/": "no rows yet: its first window closes 1 h after they come",
+        f"{address(empty)}/rollouts": "No version is on its way",
         f"{address(empty)}/decisions": "Nothing was decided",
         f"{address(lost)}/": "The store can't be read now",
         f"{address(lost)}/models/fraud": "driftsonde doctor",

@@ -18,13 +18,15 @@ from driftsonde.controller.console_pages import COOKIE
 from driftsonde.controller.door import Door
 from driftsonde.controller.problems import Unavailable
 from driftsonde.core.control.incidents import Status
-from driftsonde.core.control.inputs import Registered
+from driftsonde.core.control.inputs import Registered, RolloutChange, RolloutWish, SplitChange
 from driftsonde.core.control.policy import Governance
+from driftsonde.core.control.proving import LiveNumber
 from driftsonde.core.control.registered import Registration
 from driftsonde.core.control.state import State
-from driftsonde.core.events import InvalidEvent
+from driftsonde.core.control.traffic import Share
+from driftsonde.core.events import InvalidEvent, Variant
 from driftsonde.core.signals import SignalKind
-from driftsonde.core.spec import HOUR_MS, ActionPolicy, Policy
+from driftsonde.core.spec import HOUR_MS, ActionPolicy, Policy, PromotionRule, StageRule
 
 pytestmark = pytest.mark.io
 
@@ -203,24 +205,73 @@ def rolling(store: Store) -> Iterator[tuple[httpx.Client, Desk]]:
 def test_a_rollout_shows_its_stage_its_split_and_its_evidence(rolling: tuple[httpx.Client, Desk]) -> None:
     page, _ = rolling
     text = text_of(page.get("/rollouts"))
-    assert "fraud version 2 in place of 1 running" in text
+    assert "fraud version 2 in place of 1 under way" in text
     assert "Nothing is being rolled out demand" in text
     text = text_of(page.get("/rollouts/fraud"))
-    assert "running canary at 5 %" in text
+    assert "under way Canary at 5 %" in text
     assert "1 champion 95 %" in text
     assert re.search("Not worse than the champion by more than|Undecided", text)
     assert "waits: incident" not in text  # the open one is about version 1
     assert "19,200" in text  # 24 windows of 800 labelled rows
-    assert text.index("the shadow agrees") < text.index("by ada: version 2: shadow; trained on March")
+    assert text.index("Version 2 is on its way (canary at 5 %)") < text.index(
+        "Version 2 is on its way (shadow)"
+    )
+    assert "the shadow agrees" in text
+    assert "trained on March" in text
+
+
+def test_a_canary_set_by_hand_is_a_rollout_that_one_click_takes_back(store: Store) -> None:
+    desk = with_rollout()
+    desk.submit(RolloutChange("fraud", RolloutWish.ROLLBACK, "ada")).result()
+    for weight, version in ((0.2, "2"), (0.3, "2")):
+        desk.now_ms += HOUR_MS
+        split = (Share("1", Variant.CHAMPION, 1 - weight), Share(version, Variant.CANARY, weight))
+        desk.submit(SplitChange("fraud", split, "bob", "a look at it")).result()
+    door = serve(desk, store)
+    with browser(door) as page:
+        text = text_of(page.get("/rollouts"))
+        assert "fraud version 2 in place of 1 under way Canary at 30 %, set by bob: a look at it." in text
+        assert "Requests now: version 1 (70 %), version 2 (30 %)." in text
+        text = text_of(page.get("/rollouts/fraud"))
+        assert "under way Canary at 30 %, set by bob: a look at it" in text
+        assert "no policy moves it on" in text
+        assert re.search("Not worse than the champion by more than|Undecided", text)
+        assert "Pause" not in text
+        assert "Earlier version 2 in place of 1: taken back" in text
+        desk.now_ms += 1
+        text = text_of(page.post("/rollouts/fraud", data={"action": "end", "reason": "seen enough"}))
+        assert "1 champion 100 %" in text
+        assert "seen enough" in text
+        assert "Take it back" not in text
+        assert "Not done" in text_of(page.post("/rollouts/fraud", data={"action": "end"}), 409)
+    door.close()
+
+
+def test_a_rollout_says_what_it_has_to_show_and_what_retraining_costs(store: Store) -> None:
+    desk = with_rollout()
+    production = StageRule(live=("accuracy >= 0.9", "accuracy >= production"))
+    policy = Policy(
+        promotion=PromotionRule(production=production), actions=ActionPolicy(retrain_budget=100.0)
+    )
+    spec = replace(CATALOGUE.specs["fraud"], policy=policy, value_unit="EUR")
+    numbers = {"fraud": {"2": {"accuracy": LiveNumber(0.91, 500)}}}
+    asking = replace(CATALOGUE, specs=MappingProxyType({"fraud": spec}))
+    door = serve(desk, store, catalogue=asking, live=lambda model: numbers.get(model, {}))
+    with browser(door) as page:
+        text = text_of(page.get("/rollouts/fraud"))
+        assert "shown : live accuracy >= 0.9 it is 0.91 on 500 rows" in text
+        assert "not yet shown : live accuracy >= production accuracy is not measured of version 1" in text
+        assert "0 retrainings in the last 30 days, at a cost of 0 EUR of at most 100 EUR." in text
+    door.close()
 
 
 @pytest.mark.parametrize(
     ("action", "said", "split"),
     [
-        ("pause", "paused canary at 5 %", "95 %"),
-        ("advance", "running canary at 25 %", "75 %"),
-        ("promote", "promoted champion", "2 champion 100 %"),
-        ("rollback", "rolled-back taken back", "1 champion 100 %"),
+        ("pause", "paused Canary at 5 %", "95 %"),
+        ("advance", "under way Canary at 25 %", "75 %"),
+        ("promote", "Version 2 became the champion", "2 champion 100 %"),
+        ("rollback", "Version 2 was taken back", "1 champion 100 %"),
     ],
 )
 def test_every_button_of_a_rollout(
@@ -241,7 +292,7 @@ def test_a_paused_rollout_goes_on_and_one_that_is_over_can_be_started_anew(
     page, desk = rolling
     text_of(page.post("/rollouts/fraud", data={"action": "pause"}))
     assert "Resume" in text_of(page.post("/rollouts/fraud", data={"action": "pause"}))
-    assert "running" in text_of(page.post("/rollouts/fraud", data={"action": "resume"}))
+    assert "under way" in text_of(page.post("/rollouts/fraud", data={"action": "resume"}))
     over = text_of(page.post("/rollouts/fraud", data={"action": "rollback"}))
     assert "Pause" not in over
     assert "Start the rollout" in over
@@ -250,8 +301,8 @@ def test_a_paused_rollout_goes_on_and_one_that_is_over_can_be_started_anew(
     assert "no version '9'" in unknown
     desk.now_ms += 1
     again = text_of(page.post("/rollouts/fraud", data={"action": "start", "version": "2"}))
-    assert "running shadow" in again
-    assert "Earlier version 2 in place of 1: rolled-back" in again
+    assert "under way Shadow" in again
+    assert "Earlier version 2 in place of 1: taken back" in again
 
 
 def test_an_incident_says_what_since_when_and_why(rolling: tuple[httpx.Client, Desk]) -> None:
@@ -285,7 +336,8 @@ def test_what_would_have_paged_is_shown_while_a_model_learns(store: Store) -> No
         assert "Learning until 1 Jan 2100 01:00 UTC: nobody is called" in story
         assert said in story
     door.close()
-    door = serve(desk, store)
+    at_once = replace(spec, policy=Policy(actions=ActionPolicy(learning_ms=0)))
+    door = serve(desk, store, catalogue=replace(CATALOGUE, specs=MappingProxyType({"fraud": at_once})))
     with browser(door) as page:
         assert "nobody is called" not in text_of(page.get("/models/fraud"))
     door.close()
@@ -310,7 +362,7 @@ def test_an_incident_ranks_the_columns_of_its_window(rolling: tuple[httpx.Client
 def test_what_is_not_there_of_a_rollout_is_said(
     page: httpx.Client, rolling: tuple[httpx.Client, Desk]
 ) -> None:
-    assert "No rollout is known" in text_of(page.get("/rollouts"))
+    assert "No version is on its way" in text_of(page.get("/rollouts"))
     assert "No version of this model is on its way" in text_of(page.get("/rollouts/new"))
     assert "is registered" in text_of(page.get("/rollouts/nobody"), 404)
     client, _ = rolling
@@ -320,11 +372,12 @@ def test_what_is_not_there_of_a_rollout_is_said(
 def test_decisions_have_a_timeline(rolling: tuple[httpx.Client, Desk], page: httpx.Client) -> None:
     client, desk = rolling
     text = text_of(client.get("/decisions"))
-    assert "retrain proposed" in text
-    assert "rollout decided" in text
-    assert text.index("retrain proposed") < text.index("rollout decided")
+    asked, moved = "Retraining proposed, waits for a yes", "Version 2 is on its way (canary at 5 %)"
+    assert re.search("amount .* open fraud · version 1 · .* waits for approval", text)
+    assert text.index("Incident opened") < text.index(asked) < text.index(moved)
+    assert "by ada; requests now: version 1 (95 %), version 2 (5 %): the shadow agrees" in text
     chosen = text_of(client.get("/decisions", params={"kind": "rollout", "model": "fraud"}))
-    assert "retrain proposed" not in chosen
+    assert asked not in chosen
     assert "Nothing of this kind" in text_of(client.get("/decisions", params={"model": "demand"}))
     assert f"/incidents/{desk.incident.id}" in client.get("/decisions").text
 

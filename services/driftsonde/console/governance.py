@@ -1,42 +1,49 @@
 """What was decided, by whom and why; and what holds the automation back now."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from driftsonde.console.texts import age
+from driftsonde.adapters.wire_models import Catalogue
+from driftsonde.console.acts import acts_of, steps_of
+from driftsonde.console.deeds import Deed, deeds_of
+from driftsonde.console.incidents import case_of, incident_line
+from driftsonde.console.texts import Moment, age, moment
 from driftsonde.core.control.decisions import ALL_MODELS, Decision, Kind
 from driftsonde.core.control.state import Record, State
 from driftsonde.report.formats import format_moment
-from driftsonde.report.timeline import DecisionLine, decision_line
 
 SHOWN_DECISIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionEntry:
-    """One decision with its steps. `model` is "" where it is about all; `state`: how far it has come; `summary`: what
-    the judge said, where it was about that."""
+class Story:
+    """What was decided on one incident, or a decision that is about none: then `incident` is "", and so is `title`. `model` is ""
+    where it is about all. `outcome`: what was done about the incident; `waits`: what a person is asked for. `status` is the
+    incident's. `impact`: what it costs. `steps`: all of them, for an expert."""
 
-    id: str
-    kind: str
+    incident: str
+    title: str
+    status: str
+    outcome: str
+    waits: str
+    impact: str
     model: str
     version: str
-    incident: str
-    state: str
-    when: str
-    summary: str
-    lines: tuple[DecisionLine, ...]
+    when: Moment
+    deeds: tuple[Deed, ...]
+    steps: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The newest decisions; `left_out` are older."""
+    """The newest stories; `left_out` are older. `kinds`: by which one may choose, with their names."""
 
-    entries: tuple[DecisionEntry, ...]
+    stories: tuple[Story, ...]
     left_out: int
     models: tuple[str, ...]
-    kinds: tuple[str, ...]
+    kinds: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +68,33 @@ class Controls:
     maintenance: tuple[MaintenanceLine, ...]
 
 
-def timeline(state: State, model: str = "", kind: str = "") -> Timeline:
-    """What was decided, the newest first. Deliveries stand with what they told of, approvals with what they approved."""
+_KIND_NAMES = {
+    Kind.ALERT: "incidents opened",
+    Kind.RETRAIN: "retrainings",
+    Kind.ROLLBACK: "versions taken back",
+    Kind.PROMOTE: "next stages",
+    Kind.RESOLVE: "incidents ended",
+    Kind.TRAFFIC: "splits set by hand",
+    Kind.ROLLOUT: "rollouts",
+    Kind.REGISTER: "registrations",
+}
+
+
+def timeline(state: State, catalogue: Catalogue, now: datetime, model: str = "", kind: str = "") -> Timeline:
+    """What was decided, grouped by incident, the newest first. Deliveries stand with what they told of."""
     records = [record for entry in state.models.values() for record in entry.records.values()]
-    chosen = [
-        record
-        for record in records
-        if model in ("", record.first.model) and kind in ("", record.first.kind.value)
-    ]
-    chosen.sort(key=lambda record: (record.last.timestamp_ms, record.first.id), reverse=True)
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        first = record.first
+        if model in ("", first.model) and kind in ("", first.kind.value):
+            groups[first.incident or first.id].append(record)
+    newest = sorted(groups.values(), key=_newest_ms, reverse=True)
+    kinds = sorted({record.first.kind for record in records})
     return Timeline(
-        entries=tuple(_entry(record) for record in chosen[:SHOWN_DECISIONS]),
-        left_out=max(0, len(chosen) - SHOWN_DECISIONS),
+        stories=tuple(_story(group, state, catalogue, now) for group in newest[:SHOWN_DECISIONS]),
+        left_out=max(0, len(newest) - SHOWN_DECISIONS),
         models=tuple(sorted({record.first.model for record in records} - {ALL_MODELS})),
-        kinds=tuple(sorted({record.first.kind.value for record in records})),
+        kinds=tuple((it.value, _KIND_NAMES.get(it, it.value.replace("-", " "))) for it in kinds),
     )
 
 
@@ -103,23 +123,29 @@ def notices(state: State, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _entry(record: Record) -> DecisionEntry:
-    first = record.first
-    steps: list[Decision] = [*record.steps, *record.deliveries]
-    steps.sort(key=lambda step: (step.timestamp_ms, step.kind is Kind.NOTIFY))
-    summary = first.detail.signal.summary if first.detail.signal else ""
-    return DecisionEntry(
-        id=first.id,
-        kind=str(first.kind),
+def _newest_ms(group: Sequence[Record]) -> int:
+    return max(record.last.timestamp_ms for record in group)
+
+
+def _story(group: Sequence[Record], state: State, catalogue: Catalogue, now: datetime) -> Story:
+    first = group[0].first
+    incident = state.model(first.model).incidents.get(first.incident)
+    line = None
+    if incident is not None:
+        case = case_of(incident, state, catalogue)
+        line = incident_line(case, case.told(), state, now)
+    return Story(
+        incident=first.incident,
+        title=line.what if line else "",
+        status=str(line.status) if line else "",
+        outcome=line.done if line else "",
+        waits=line.waits if line else "",
+        impact=next((it.first.detail.impact for it in reversed(group) if it.first.detail.impact), ""),
         model="" if first.model == ALL_MODELS else first.model,
         version=first.version,
-        incident=first.incident,
-        state=str(record.last.step),
-        when=format_moment(record.last.timestamp_ms),
-        summary=summary,
-        lines=tuple(
-            decision_line(step, first.detail.reason if place else summary) for place, step in enumerate(steps)
-        ),
+        when=moment(_newest_ms(group), now),
+        deeds=deeds_of(group, now) if first.incident else acts_of(group, now),
+        steps=tuple(steps_of(group)),
     )
 
 

@@ -4,18 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from driftsonde.console.acts import acts_of
+from driftsonde.console.by_hand import HandSet, set_by_hand
 from driftsonde.console.comparison import Shown
-from driftsonde.console.texts import age
-from driftsonde.core.control.decisions import Kind
-from driftsonde.core.control.gate import gate
+from driftsonde.console.deeds import Deed
+from driftsonde.console.texts import Moment, age, moment, split_text, who_text
+from driftsonde.core.control.criteria import Criterion
+from driftsonde.core.control.decisions import Kind, Step
+from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import RolloutWish
 from driftsonde.core.control.rollout import Rollout, RolloutStatus, advance_obstacle
+from driftsonde.core.control.scorecard import Spending
 from driftsonde.core.control.state import ModelState, State
 from driftsonde.core.control.traffic import Traffic, share_of
 from driftsonde.core.events import Variant
 from driftsonde.core.spec import RolloutRule
-from driftsonde.report.formats import format_moment
-from driftsonde.report.timeline import DecisionLine, decision_line
+from driftsonde.report.formats import format_number, format_plural
 
 _WISHES = {
     RolloutStatus.RUNNING: (
@@ -27,6 +31,13 @@ _WISHES = {
     RolloutStatus.PAUSED: (RolloutWish.RESUME, RolloutWish.PROMOTE, RolloutWish.ROLLBACK),
     RolloutStatus.PROMOTED: (RolloutWish.ROLLBACK,),
     RolloutStatus.ROLLED_BACK: (),
+}
+
+_STATUS_WORDS = {
+    RolloutStatus.RUNNING: "under way",
+    RolloutStatus.PAUSED: "paused",
+    RolloutStatus.PROMOTED: "champion",
+    RolloutStatus.ROLLED_BACK: "taken back",
 }
 
 
@@ -50,24 +61,30 @@ class ShareLine:
 
 @dataclass(frozen=True, slots=True)
 class RolloutLine:
-    """One rollout in words. `status` is one of `RolloutStatus`; `lasted`: how long it has been where it is."""
+    """One rollout in words. `lasted`: how long it has been where it is; `started`: None where that is forgotten. `by_hand`: who
+    set the split in place of a policy, and why; "" for a policy's. `split`: how requests are split now, "" where it is over."""
 
     model: str
     version: str
     champion: str
     status: RolloutStatus
+    word: str
     active: bool
     at: str
-    started: str
+    started: Moment | None
     lasted: str
     stages: tuple[StageLine, ...]
+    by_hand: str
+    split: str
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutView:
     """All of one model's rollout page. `evidence`: None where nothing can be compared, and `no_evidence` says why.
 
-    waits: what holds the next stage back. choices: versions that could be sent on their way now.
+    waits: what holds the next stage back. incidents: those of the version that are open, by id. live: what it has to show
+    before it is the champion. spending: what retrainings cost, "" where nothing is known. choices: versions that could be sent
+    on their way now. may_end: a canary of people's making, which one click takes back.
     """
 
     model: str
@@ -76,14 +93,26 @@ class RolloutView:
     evidence: Shown | None
     no_evidence: str
     waits: tuple[str, ...]
+    incidents: tuple[str, ...]
+    live: tuple[Criterion, ...]
+    spending: str
     wishes: tuple[RolloutWish, ...]
-    done: tuple[DecisionLine, ...]
+    may_end: bool
+    done: tuple[Deed, ...]
     earlier: tuple[RolloutLine, ...]
     choices: tuple[str, ...]
 
 
-def rollouts_of(model: ModelState) -> list[Rollout]:
-    """Of each rollout that is still known what became of it, the newest first."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A rollout, and who set it where that was no policy."""
+
+    rollout: Rollout
+    hand: HandSet | None = None
+
+
+def rollouts_of(model: ModelState) -> list[Known]:
+    """Of each rollout that is still known what became of it, those under way first, then the newest."""
     found: dict[str, Rollout] = {}
     steps = [step for record in model.records.values() for step in record.steps]
     for step in sorted(steps, key=lambda step: (step.timestamp_ms, step.sequence)):
@@ -91,29 +120,48 @@ def rollouts_of(model: ModelState) -> list[Rollout]:
             found[step.detail.rollout.id] = step.detail.rollout
     if model.rollout is not None:
         found[model.rollout.id] = model.rollout
-    return sorted(found.values(), key=lambda rollout: (-rollout.started_ms, rollout.id))
+    known = [Known(it) for it in found.values()] + [Known(it.rollout, it) for it in set_by_hand(model)]
+    return sorted(known, key=_active_first)
+
+
+def _active_first(known: Known) -> tuple[bool, int, str]:
+    rollout = known.rollout
+    return (not rollout.active, -rollout.started_ms, rollout.model + rollout.id)
 
 
 def rollout_lines(state: State, now: datetime) -> tuple[RolloutLine, ...]:
     """Of all models: those under way first, then the newest."""
-    known = [rollout for model in state.models.values() for rollout in rollouts_of(model)]
-    known.sort(key=lambda rollout: (not rollout.active, -rollout.started_ms, rollout.model))
-    return tuple(rollout_line(rollout, now) for rollout in known)
+    known = [it for model in state.models.values() for it in rollouts_of(model)]
+    return tuple(
+        rollout_line(it, state.model(it.rollout.model).traffic, now)
+        for it in sorted(known, key=_active_first)
+    )
 
 
-def rollout_line(rollout: Rollout, now: datetime) -> RolloutLine:
+def rollout_line(known: Known, traffic: Traffic | None, now: datetime) -> RolloutLine:
+    rollout, hand = known.rollout, known.hand
     now_ms = int(now.timestamp() * 1000)
+    why = f": {hand.why}" if hand and hand.why else ""
+    set_by = (who_text(hand.who) if hand.who else "by hand") if hand else ""
     return RolloutLine(
         model=rollout.model,
         version=rollout.version,
         champion=rollout.champion,
         status=rollout.status,
+        word=_STATUS_WORDS[rollout.status],
         active=rollout.active,
         at=rollout.at,
-        started=format_moment(rollout.started_ms),
-        lasted=age(timedelta(milliseconds=now_ms - rollout.since_ms)),
-        stages=tuple(_stages(rollout)),
+        started=moment(rollout.started_ms, now) if rollout.started_ms else None,
+        lasted=age(timedelta(milliseconds=now_ms - rollout.since_ms)) if rollout.since_ms else "",
+        stages=tuple(_stages(rollout)) if hand is None else (),
+        by_hand=f"{set_by}{why}",
+        split=split_text(traffic.split) if traffic and rollout.active else "",
     )
+
+
+def current_rollout(model: ModelState) -> Known | None:
+    """The one that a model's page is about: what is under way, or else the newest."""
+    return next(iter(rollouts_of(model)), None)
 
 
 def rollout_view(
@@ -122,10 +170,14 @@ def rollout_view(
     versions: Sequence[str],
     evidence: Shown | None,
     no_evidence: str,
+    live: Sequence[Criterion],
+    spent: Spending | None,
     now: datetime,
 ) -> RolloutView:
     """`versions` are those that are registered."""
-    rollouts, rollout = rollouts_of(model), model.rollout
+    every = rollouts_of(model)
+    known = current_rollout(model)
+    rollout, hand = (known.rollout, known.hand) if known else (None, None)
     serving = share_of(model.traffic, rollout.version) if rollout else None
     gone = (
         rollout is not None
@@ -135,14 +187,18 @@ def rollout_view(
     busy = rollout is not None and rollout.active
     return RolloutView(
         model=model.model,
-        line=rollout_line(rollout, now) if rollout else None,
+        line=rollout_line(known, model.traffic, now) if known else None,
         split=_split(model.traffic),
         evidence=evidence,
         no_evidence=no_evidence,
-        waits=tuple(_waits(model, rollout, rule, evidence, now)) if rollout and busy else (),
-        wishes=_WISHES[rollout.status] if rollout and not gone else (),
-        done=_done(model, rollout) if rollout else (),
-        earlier=tuple(rollout_line(it, now) for it in rollouts if rollout is None or it.id != rollout.id),
+        waits=tuple(_waits(model, rollout, rule, evidence, now)) if rollout and busy and not hand else (),
+        incidents=tuple(_open_incidents(model, rollout.version)) if rollout and busy else (),
+        live=tuple(live) if busy else (),
+        spending=_spending_text(spent),
+        wishes=_WISHES[rollout.status] if rollout and not gone and not hand else (),
+        may_end=busy and hand is not None,
+        done=_done(model, rollout, now) if rollout else (),
+        earlier=tuple(rollout_line(it, model.traffic, now) for it in every[1:]),
         choices=() if busy or model.traffic is None else _choices(model.traffic, versions),
     )
 
@@ -171,21 +227,43 @@ def _waits(
 ) -> list[str]:
     labelled = evidence.labelled if evidence else 0
     obstacle = advance_obstacle(rollout, rollout.version, rule, int(now.timestamp() * 1000), labelled)
-    return [*([obstacle] if obstacle else []), *gate(model, rollout.version).reasons]
-
-
-def _done(model: ModelState, rollout: Rollout) -> tuple[DecisionLine, ...]:
-    """The steps that moved it, and what was said about it, the newest first."""
-    steps = [
-        step
-        for record in model.records.values()
-        for step in record.steps
-        if step.timestamp_ms >= rollout.started_ms
-        and step.version == rollout.version
-        and step.kind in (Kind.ROLLOUT, Kind.PROMOTE, Kind.ROLLBACK)
+    asked = [
+        f"a {proposal.kind} of it waits for approval"
+        for proposal in model.proposals()
+        if proposal.version == rollout.version and proposal.kind in (Kind.ROLLBACK, Kind.PROMOTE)
     ]
-    steps.sort(key=lambda step: (step.timestamp_ms, step.sequence), reverse=True)
-    return tuple(decision_line(step) for step in steps)
+    return [*([obstacle] if obstacle else []), *asked]
+
+
+def _open_incidents(model: ModelState, version: str) -> list[str]:
+    return [
+        incident.id
+        for incident in model.incidents.values()
+        if incident.version == version and incident.status is not Status.RESOLVED
+    ]
+
+
+def _spending_text(spent: Spending | None) -> str:
+    if spent is None or not (spent.retrainings or spent.budget):
+        return ""
+    unit = f" {spent.unit}" if spent.unit else ""
+    cost = f"{format_number(spent.cost)}{unit}" if spent.cost or spent.budget else ""
+    of = f" of at most {format_number(spent.budget)}{unit}" if spent.budget else ""
+    what = format_plural(spent.retrainings, "retraining")
+    return f"{what} in the last 30 days{f', at a cost of {cost}{of}' if cost else ''}"
+
+
+def _done(model: ModelState, rollout: Rollout, now: datetime) -> tuple[Deed, ...]:
+    """The decisions that moved it, and what was said about it, the newest first."""
+    records = [
+        record
+        for record in model.records.values()
+        if record.last.timestamp_ms >= rollout.started_ms
+        and (record.first.kind is Kind.TRAFFIC or record.first.version == rollout.version)
+        and record.first.kind in (Kind.ROLLOUT, Kind.PROMOTE, Kind.ROLLBACK, Kind.TRAFFIC)
+        and record.last.step is not Step.SUPPRESSED
+    ]
+    return acts_of(records, now)
 
 
 def _choices(traffic: Traffic, versions: Sequence[str]) -> tuple[str, ...]:

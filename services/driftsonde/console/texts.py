@@ -54,11 +54,11 @@ def split_text(split: Iterable[Share]) -> str:
 
     >>> from driftsonde.core.events import Variant
     >>> split_text([Share("2", Variant.CANARY, 0.2), Share("1", Variant.CHAMPION, 0.8), Share("3", Variant.SHADOW, 0.0)])
-    'version 1 80 %, version 2 20 %, version 3 as a shadow'
+    'version 1 (80 %), version 2 (20 %), version 3 (shadow)'
     """
     shares = sorted(split, key=lambda share: -share.weight)
     return ", ".join(
-        f"version {share.version} {f'{100 * share.weight:g} %' if share.weight else 'as a shadow'}"
+        f"version {share.version} ({f'{100 * share.weight:g} %' if share.weight else 'shadow'})"
         for share in shares
     )
 

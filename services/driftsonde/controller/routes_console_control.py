@@ -30,7 +30,7 @@ def timeline_router(pages: Pages) -> APIRouter:
     def decisions(
         person: Annotated[Person, Depends(pages.who)], model: str = "", kind: str = ""
     ) -> HTMLResponse:
-        view = timeline(backend.state(), model, kind)
+        view = timeline(backend.state(), backend.catalogue(), datetime.now(UTC), model, kind)
         return pages.show("decisions.html", person, view=view, model=model, kind=kind)
 
     return router

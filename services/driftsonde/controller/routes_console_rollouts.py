@@ -10,12 +10,23 @@ from fastapi.responses import HTMLResponse
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.console.comparison import Shown, read_arms, read_pairs, sequence_of, shown
-from driftsonde.console.rollouts import RolloutView, rollout_lines, rollout_view
+from driftsonde.console.rollouts import RolloutView, current_rollout, rollout_lines, rollout_view
 from driftsonde.controller.backend import Backend
 from driftsonde.controller.console_pages import Button, Form, Pages, form_of
 from driftsonde.core.control.access import Person, Role
-from driftsonde.core.control.inputs import RolloutChange, RolloutStart, RolloutWish, Unknown, Wish
-from driftsonde.core.spec import ModelSpec, Task
+from driftsonde.core.control.inputs import (
+    Refused,
+    RolloutChange,
+    RolloutStart,
+    RolloutWish,
+    SplitChange,
+    Unknown,
+    Wish,
+)
+from driftsonde.core.control.proving import proofs
+from driftsonde.core.control.scorecard import Account, spending_of
+from driftsonde.core.control.traffic import without_version
+from driftsonde.core.spec import HOUR_MS, ModelSpec, Task
 
 _LABELS = {
     RolloutWish.PAUSE: ("Pause", "It stays where it is"),
@@ -35,6 +46,7 @@ def _change(wish: RolloutWish) -> Button:
     return Button(wish.value, label, Role.APPROVER, make, hint, css)
 
 
+_MONTH_MS = 30 * 24 * HOUR_MS
 CHANGES = {wish.value: _change(wish) for wish in RolloutWish}
 
 
@@ -48,7 +60,18 @@ def rollout_pages_router(pages: Pages) -> APIRouter:
             raise Unknown(f"no version {version!r} of model {model!r} is registered")
         return RolloutStart(model, version, actor, form.get("reason", ""))
 
-    buttons = {**CHANGES, "start": Button("start", "Start", Role.APPROVER, start)}
+    def end(model: str, form: Form, actor: str) -> Wish:
+        state = backend.state().model(model)
+        known = current_rollout(state)
+        if known is None or known.hand is None or not known.rollout.active or state.traffic is None:
+            raise Refused("no canary that was set by hand is under way")
+        split = without_version(state.traffic.split, known.rollout.version)
+        return SplitChange(model, split, actor, form.get("reason", ""))
+
+    take_back = Button(
+        "end", "Take it back now", Role.APPROVER, end, "Its requests go to the champion", "danger"
+    )
+    buttons = {**CHANGES, "start": Button("start", "Start", Role.APPROVER, start), "end": take_back}
 
     def page(model: str, person: Person, status: int = 200, notice: str = "") -> HTMLResponse:
         view = _view(backend, model)
@@ -61,7 +84,9 @@ def rollout_pages_router(pages: Pages) -> APIRouter:
             status,
             view=view,
             notice=notice,
-            actions=[CHANGES[wish.value] for wish in view.wishes] if may else [],
+            actions=[*(CHANGES[it.value] for it in view.wishes), *([take_back] if view.may_end else [])]
+            if may
+            else [],
             may_start=may and bool(view.choices),
         )
 
@@ -99,11 +124,14 @@ def _view(backend: Backend, model: str) -> RolloutView | None:
     spec, state = backend.catalogue().spec(model), backend.state().model(model)
     if spec is None:
         return None
-    evidence, no_evidence = None, ""
-    if state.rollout is not None:
-        evidence, no_evidence = _evidence(backend, spec, state.rollout.version)
+    known, now = current_rollout(state), datetime.now(UTC)
+    evidence, no_evidence = _evidence(backend, spec, known.rollout.version) if known else (None, "")
+    production = spec.policy.promotion.production
+    live = proofs(state, known.rollout.version, production, backend.live(model)) if known else ()
+    account = Account(spec.policy.actions.retrain_budget, spec.value_unit)
+    spent = spending_of(state.records.values(), account, int(now.timestamp() * 1000) - _MONTH_MS)
     versions = backend.catalogue().versions_of(model)
-    return rollout_view(state, spec.policy.rollout, versions, evidence, no_evidence, datetime.now(UTC))
+    return rollout_view(state, spec.policy.rollout, versions, evidence, no_evidence, live, spent, now)
 
 
 def _evidence(backend: Backend, spec: ModelSpec, version: str) -> tuple[Shown | None, str]:

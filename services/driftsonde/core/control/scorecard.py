@@ -169,16 +169,24 @@ def _is_near_miss(record: Record) -> bool:
     return back and signal is not None and signal.variant is not Variant.CHAMPION
 
 
+def spending_of(records: Iterable[Record], account: Account, since_ms: int = 0) -> Spending:
+    """Of one model's decisions since then."""
+    costs = [
+        max(step.detail.cost for step in record.steps)
+        for record in records
+        if record.first.timestamp_ms >= since_ms
+        and record.first.kind is Kind.RETRAIN
+        and _was_set_going(record)
+    ]
+    return Spending(len(costs), sum(costs), account.budget, account.unit)
+
+
 def _spending(records: Iterable[Record], accounts: Mapping[str, Account]) -> dict[str, Spending]:
-    begun = [it for it in records if it.first.kind is Kind.RETRAIN and _was_set_going(it)]
-    costs: dict[str, list[float]] = {name: [] for name, account in accounts.items() if account.budget}
-    for record in begun:
-        costs.setdefault(record.first.model, []).append(max(step.detail.cost for step in record.steps))
-    return {
-        name: Spending(len(found), sum(found), account.budget, account.unit)
-        for name, found in sorted(costs.items())
-        for account in [accounts.get(name, Account())]
-    }
+    of_model: dict[str, list[Record]] = {name: [] for name in accounts}
+    for record in records:
+        of_model.setdefault(record.first.model, []).append(record)
+    found = {name: spending_of(of_model[name], accounts.get(name, Account())) for name in sorted(of_model)}
+    return {name: spent for name, spent in found.items() if spent.retrainings or spent.budget}
 
 
 def _was_set_going(record: Record) -> bool:
