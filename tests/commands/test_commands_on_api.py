@@ -1,6 +1,7 @@
 """The commands that ask the controller's API, against the API over a state machine without a broker."""
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from types import MappingProxyType
@@ -121,7 +122,29 @@ def test_a_program_reads_json(desk: Desk, capsys: pytest.CaptureFixture[str]) ->
 def test_a_decision_is_explained(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     status, out = run(capsys, "explain", desk.alert.id)
     assert (status, out.splitlines()[0]) == (0, "alert of fraud, version 1: decided")
-    assert run(capsys, "explain", "none") == (2, "driftsonde: no decision none\n")
+    assert run(capsys, "explain", "none") == (
+        2,
+        "driftsonde: no decision 'none', no incident 'none', and none of a model 'none'\n",
+    )
+
+
+def test_the_newest_incident_is_explained_without_an_id(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (incident,) = desk.state.model("fraud").incidents
+    for about in ((), ("fraud",), (incident,)):
+        status, out = run(capsys, "explain", *about)
+        first, since, because, *rest = out.splitlines()
+        assert (status, first) == (0, "fraud: amount changed (open)")
+        assert re.fullmatch(r"since     1 Jan 1970 00:00 UTC \(\d+ d ago\), version 1, champion", since)
+        assert because == "because   Distance from its baseline (PSI): 0.70, the limit is 0.20."
+        assert any(line.startswith("done      ") and "Incident opened" in line for line in rest)
+        assert rest[-1] == f"more      driftsonde explain {desk.alert.id}"
+    status, out = run(capsys, "explain", "--json")
+    found = json.loads(out)
+    assert (status, found["incident"], found["model"]) == (0, incident, "fraud")
+    desk.state = State()
+    assert run(capsys, "explain") == (2, "driftsonde: no incident yet\n")
 
 
 def test_what_the_api_says_no_to(

@@ -1,11 +1,13 @@
 """What happened and what was decided, and a person's answers: incidents and decisions."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from pydantic import AfterValidator
 
 from driftsonde.adapters.durations import parse_duration_ms
+from driftsonde.console.explaining import explain_incident, incident_text
 from driftsonde.controller.backend import Backend, Json, Limit, Reason, RequestBody, submit
 from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.canonical import to_object
@@ -67,6 +69,15 @@ def incidents_router(backend: Backend) -> APIRouter:
         ]
         found.sort(key=lambda incident: (incident.opened_ms, incident.id), reverse=True)
         return {"items": [to_object(incident) for incident in found[:limit]], "total": len(found)}
+
+    @router.get("/explanation")
+    def explanation(about: str = "") -> Json:
+        """What happened to which column, since when, and why one can say so, in sentences; the same as `text`. `about`: an
+        incident's id, or a model's name: then its newest that is open, or else its newest; "" for any model's."""
+        found = explain_incident(
+            backend.state(), backend.catalogue(), backend.store, about, datetime.now(UTC)
+        )
+        return to_object(found) | {"text": incident_text(found)}
 
     @router.get("/{incident_id}")
     def incident(incident_id: str) -> Json:
