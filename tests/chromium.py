@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from required import need
+from required import need_program
 
 # Under a busy machine's load a browser takes its time; nothing here waits that long otherwise.
 _PATIENCE_S = 30.0
@@ -208,10 +207,7 @@ class Tab:
 
 def chromium() -> str:
     """The program; without it the test is skipped, or fails where CI is set."""
-    program = shutil.which("chromium")
-    need(None if program else "chromium is missing: Debian's package of that name")
-    assert program
-    return program
+    return need_program("chromium", "chromium")
 
 
 @contextmanager

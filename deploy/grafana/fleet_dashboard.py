@@ -16,6 +16,7 @@ from blocks import (
     values,
 )
 from places import CONSOLE, DEPLOYMENTS_OF_ALL, INCIDENT, INCIDENT_OF_SIGNAL, to_console
+from slices import PSI_STEPS
 
 MODEL_LINK = "/d/driftsonde-model?var-model=${__data.fields.model}&var-version=${__data.fields.version}&var-variant=${__data.fields.variant}&${__url_time_range}"
 
@@ -134,7 +135,7 @@ def fleet() -> Json:
                         override(
                             "psi_max",
                             decimals=3,
-                            thresholds=thresholds((0.1, YELLOW), (0.2, RED)),
+                            thresholds=PSI_STEPS,
                             custom__cellOptions={"type": "color-text"},
                         ),
                         override("accuracy", unit="percentunit", decimals=2),

@@ -18,7 +18,7 @@ from blocks import (
     thresholds,
     variable,
 )
-from places import CONSOLE, DEPLOYMENTS, INCIDENT, INCIDENT_OF_SIGNAL, to_console
+from places import CONSOLE, DEPLOYMENTS, INCIDENT, INCIDENT_OF_SIGNAL, signal_marks, to_console
 from slices import EVERY_WINDOW, MODEL, PSI_STEPS, SEGMENT, SLICE, VERSION, WHOLE, WINDOW
 
 QUALITY = "'missing_rate', 'unseen_rate', 'out_of_range_rate'"
@@ -104,16 +104,7 @@ def _variables() -> list[Json]:
 
 def _annotations() -> list[Json]:
     return [
-        annotation(
-            "Signals",
-            "red",
-            f"""
-            SELECT window_end AS time, concat(kind, ': ', rule) AS title, summary AS text, kind AS tags
-            FROM signals FINAL
-            WHERE {VERSION} AND segment = {SEGMENT} AND $__timeFilter(window_end)
-            ORDER BY time
-            """,
-        ),
+        signal_marks(f"{VERSION} AND segment = {SEGMENT}"),
         annotation(
             "Decisions",
             "purple",

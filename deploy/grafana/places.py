@@ -26,6 +26,20 @@ DEPLOYMENTS = annotation("Deployments", "blue", _DEPLOYMENTS.format(filter="mode
 DEPLOYMENTS_OF_ALL = annotation("Deployments", "blue", _DEPLOYMENTS.format(filter="model != '*'"))
 
 
+def signal_marks(where: str) -> Json:
+    """Marks of the signals that are about these rows."""
+    return annotation(
+        "Signals",
+        "red",
+        f"""
+        SELECT window_end AS time, concat(kind, ': ', rule) AS title, summary AS text, kind AS tags
+        FROM signals FINAL
+        WHERE {where} AND $__timeFilter(window_end)
+        ORDER BY time
+        """,
+    )
+
+
 def to_console(path: str) -> Json:
     """A link to one of the console's pages."""
     return link("Console", "${console:raw}" + path, icon="external link")

@@ -3,7 +3,6 @@
 from blocks import (
     Json,
     Panel,
-    annotation,
     dashboard,
     link,
     override,
@@ -14,12 +13,12 @@ from blocks import (
     table_sql,
     variable,
 )
-from places import CONSOLE, DEPLOYMENTS, INCIDENT, to_console
+from places import CONSOLE, DEPLOYMENTS, INCIDENT, signal_marks, to_console
+from slices import MODEL
 
 from driftsonde.core.spec import CanaryRule
 from driftsonde.core.statistics.anytime import normal_mixture_rho
 
-MODEL = "model = ${model:sqlstring}"
 CANDIDATE = "version = ${candidate:sqlstring} AND variant IN ('canary', 'shadow')"
 WHOLE = f"{MODEL} AND segment = '' AND column = ''"
 ALPHA = CanaryRule().alpha
@@ -90,16 +89,7 @@ def rollout() -> Json:
         ],
         annotations=[
             DEPLOYMENTS,
-            annotation(
-                "Signals",
-                "red",
-                f"""
-                SELECT window_end AS time, concat(kind, ': ', rule) AS title, summary AS text, kind AS tags
-                FROM signals FINAL
-                WHERE {MODEL} AND version = ${{candidate:sqlstring}} AND $__timeFilter(window_end)
-                ORDER BY time
-                """,
-            ),
+            signal_marks(f"{MODEL} AND version = ${{candidate:sqlstring}}"),
         ],
         links=[
             link("Model", "/d/driftsonde-model?var-model=${model:percentencode}"),

@@ -1,7 +1,6 @@
 """A real Alertmanager: what we post becomes an alert that ends at a receiver, and so does its end; it is told again what it
 has forgotten."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from driftsonde.core.control.state import State
 from driftsonde.core.signals import Rule, SignalKind
 from fake_api import Answer, Call, FakeApi
 from ports import free_port
-from required import need
+from required import need_program
 from talks import hold
 
 pytestmark = pytest.mark.io
@@ -84,9 +83,7 @@ class Alertmanager:
 
 @pytest.fixture
 def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
-    program = shutil.which(PROGRAM)
-    need(None if program else f"{PROGRAM} is missing; Debian's package of that name has it")
-    assert program is not None
+    program = need_program(PROGRAM, PROGRAM)
     receiver = FakeApi(lambda _: Answer(200))
     config = tmp_path / "alertmanager.yml"
     config.write_text(

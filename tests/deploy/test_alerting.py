@@ -3,7 +3,6 @@ deployment's own files, of which only addresses and durations are others."""
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from confluent_kafka import Producer
 from driftsonde.standalone.cluster import Cluster
 from ports import free_port
 from real_servers import running, wait_for
-from required import need
+from required import need_program
 from webhook_receiver import Receiver
 
 pytestmark = [pytest.mark.io, pytest.mark.timeout(240)]
@@ -39,7 +38,7 @@ class Watch:
 
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    programs = [program(name) for name in ("prometheus", "prometheus-alertmanager")]
+    programs = [need_program(name, name) for name in ("prometheus", "prometheus-alertmanager")]
     folder = tmp_path_factory.mktemp("alerting")
     ports = free_port(), free_port()
     with ExitStack() as stack:
@@ -71,13 +70,6 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
             stack.enter_context(running(command, {}, log))
             wait_for(f"http://127.0.0.1:{port}/-/ready", log, 60.0)
         yield Watch(cluster, f"http://127.0.0.1:{ports[0]}", team, oncall)
-
-
-def program(name: str) -> str:
-    path = shutil.which(name)
-    need(None if path else f"{name} is missing: Debian's package of that name")
-    assert path
-    return path
 
 
 def load(path: Path) -> Any:

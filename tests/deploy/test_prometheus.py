@@ -1,8 +1,6 @@
 """Rules, scraping, alerting: held against the metrics that the code has, and checked by Prometheus' own tools."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import yaml
 
 from driftsonde.adapters.metrics import METRICS
 from grafana_files import dashboards, expressions
+from required import need_program
 
 TOP = Path(__file__).parents[2]
 PROMETHEUS = TOP / "deploy" / "prometheus"
@@ -42,16 +41,6 @@ def exposed() -> set[str]:
     return names - histograms | {
         f"{name}{end}" for name in histograms for end in ("_bucket", "_sum", "_count")
     }
-
-
-def tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        reason = f"{name} is missing; Debian's packages prometheus and prometheus-alertmanager have it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
 
 
 def check(*command: str) -> None:
@@ -143,12 +132,12 @@ def test_alertmanager_knows_our_severities_and_alerts() -> None:
 
 @pytest.mark.io
 def test_promtool_accepts_configuration_and_rules() -> None:
-    check(tool("promtool"), "check", "config", str(PROMETHEUS / "prometheus.yml"))
+    check(need_program("promtool", "prometheus"), "check", "config", str(PROMETHEUS / "prometheus.yml"))
 
 
 @pytest.mark.io
 def test_promtool_runs_the_unit_tests_of_the_rules() -> None:
-    check(tool("promtool"), "test", "rules", str(UNIT_TESTS))
+    check(need_program("promtool", "prometheus"), "test", "rules", str(UNIT_TESTS))
 
 
 @pytest.mark.io
@@ -159,9 +148,9 @@ def test_promtool_accepts_the_expressions_of_the_dashboards(tmp_path: Path) -> N
     ]
     file = tmp_path / "panels.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
-    check(tool("promtool"), "check", "rules", str(file))
+    check(need_program("promtool", "prometheus"), "check", "rules", str(file))
 
 
 @pytest.mark.io
 def test_amtool_accepts_the_configuration() -> None:
-    check(tool("amtool"), "check-config", str(ALERTMANAGER))
+    check(need_program("amtool", "prometheus-alertmanager"), "check-config", str(ALERTMANAGER))
