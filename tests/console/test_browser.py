@@ -193,6 +193,35 @@ def test_an_error_page_leads_on_and_one_for_now_mends_itself(tab: Tab, desk: Des
     door.close()
 
 
+def test_an_incident_says_its_cause_at_once_and_the_rest_on_demand(
+    tab: Tab, console: str, desk: Desk
+) -> None:
+    tab.open(f"{console}/incidents/{desk.incident.id}")
+    text = tab.text()
+    assert "amount has moved up: typical value" in text
+    assert "Accuracy not affected so far" in text
+    assert "Numbers past their limits" not in text
+    assert tab.evaluate("document.querySelectorAll('.limit-mark').length") == 3
+    tab.evaluate("document.querySelector('details.card > summary').focus()")
+    tab.press("Enter")
+    assert "Numbers past their limits" in tab.text()
+
+
+def test_a_models_page_leads_to_its_incidents_with_the_verdict_of_the_first_page(
+    tab: Tab, console: str, desk: Desk
+) -> None:
+    tab.open(f"{console}/")
+    first = tab.evaluate("document.querySelector('.verdict').className")
+    tab.open(f"{console}/models/fraud")
+    assert tab.evaluate("document.querySelector('.verdict').className") == first
+    assert "1 incident is open" in tab.text()
+    tab.click(f"a[href='/incidents/{desk.incident.id}']")
+    tab.wait_until("document.querySelector('#changed-title')", f"{console}/incidents/{desk.incident.id}")
+    tab.submit("button[value=resolve]")
+    tab.open(f"{console}/models/fraud")
+    assert tab.evaluate(f"!!document.querySelector(\"a[href='/incidents/{desk.incident.id}']\")")
+
+
 def test_every_control(tab: Tab, console: str, desk: Desk) -> None:
     tab.open(f"{console}/controls")
     tab.click("input[name=reason]")

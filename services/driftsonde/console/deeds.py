@@ -98,8 +98,6 @@ def _sent(
         first, last = sent[0], sent[-1]
         count = format_plural(len(sent), what)
         text = f"{count} sent to {target}" if arrived else f"{count} did not reach {target}"
-        if len(sent) > 1:
-            text += f", the last one {moment(last.timestamp_ms, now).ago}"
         yield (
             first.timestamp_ms,
             Deed(moment(first.timestamp_ms, now), text, "" if arrived else last.detail.reason),

@@ -253,6 +253,8 @@ def _over(incident: Incident, steps: Sequence[Decision]) -> str:
         return f"{incident.resolved_by} resolved it at {when}."
     # What the judge says of an end is that the numbers are back; other ends have a reason of their own.
     ends = [s.detail for s in steps if s.kind is Kind.RESOLVE and s.step is Step.DECIDED]
+    if ends and ends[-1].parent:
+        return f"It ended at {when}: version {incident.version} does not serve any more."
     reason = ends[-1].reason if ends and ends[-1].signal is None else ""
     return f"It ended at {when}: {reason or 'back within its limits'}."
 
