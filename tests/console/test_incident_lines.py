@@ -1,0 +1,71 @@
+"""How long an incident lasts, what belongs to it, which others began with it, and what was done, in a person's words."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from console_desk import CATALOGUE
+from control_examples import after, setting, signal
+from driftsonde.console.deeds import deeds_of
+from driftsonde.console.incidents import Case, cases_of, incident_line, records_of, related
+from driftsonde.core.control.state import State
+from driftsonde.core.events import Variant
+from driftsonde.core.signals import Rule, Signal, SignalKind
+from driftsonde.core.spec import HOUR_MS
+
+NOW = datetime.fromtimestamp(100 * HOUR_MS / 1000, UTC)
+
+
+def told(*signals: Signal) -> tuple[State, list[Case]]:
+    state, _ = after(State(), [*signals], setting())
+    return state, cases_of(state, CATALOGUE)
+
+
+def canary(kind: SignalKind, hour: int) -> Signal:
+    """A canary, watched from hour 2 on."""
+    made = signal(kind, "c1", hour, version="2", variant=Variant.CANARY, rule=Rule.DRIFT)
+    return replace(made, since_ms=2 * HOUR_MS)
+
+
+def test_it_lasts_from_the_first_window_past_a_limit_to_the_one_that_was_back() -> None:
+    state, (case,) = told(signal(SignalKind.ALERT, hour=2), signal(SignalKind.RESOLVE, hour=9))
+    assert case.until_ms == 10 * HOUR_MS
+    line = incident_line(case, case.told(), state, NOW)
+    assert (line.lasted, line.began.ago) == ("10 h", "4 d ago")
+
+
+def test_one_that_goes_on_lasts_until_now() -> None:
+    state, (case,) = told(signal(SignalKind.ALERT, hour=2))
+    assert case.until_ms is None
+    assert incident_line(case, case.told(), state, NOW).lasted == "4 d"
+
+
+def test_what_began_at_about_the_same_time_is_related_and_another_time_is_not() -> None:
+    late = replace(signal(SignalKind.ALERT, "e9", 80), since_ms=80 * HOUR_MS)
+    _, cases = told(
+        signal(SignalKind.ALERT, hour=2),
+        canary(SignalKind.ALERT, 4),
+        signal(SignalKind.RESOLVE, hour=9),
+        canary(SignalKind.RESOLVE, 9),
+        late,
+    )
+    first, second, third = sorted(cases, key=lambda case: case.incident.since_ms)
+    assert related(first, cases) == [second]
+    assert related(second, cases) == [first]
+    assert related(third, cases) == []
+
+
+def test_an_input_is_the_main_thing_and_a_loss_is_told_beside_it() -> None:
+    loss = signal(SignalKind.ALERT, "p1", 3, rule=Rule.PERFORMANCE)
+    fell = replace(loss.evidence[0], column="", statistic="accuracy", value=0.72, threshold=0.9)
+    _, (case,) = told(signal(SignalKind.ALERT, hour=2), replace(loss, evidence=(fell,)))
+    assert case.told().what == "amount changed; accuracy fell to 72.0 %"
+
+
+def test_deeds_are_sentences_and_steps_of_the_machinery_are_none() -> None:
+    state, (case,) = told(
+        signal(SignalKind.ALERT, hour=2),
+        signal(SignalKind.RETRAIN, hour=4),
+        signal(SignalKind.RESOLVE, hour=9),
+    )
+    deeds = deeds_of(records_of(case.incident, state), NOW)
+    assert [deed.what for deed in deeds] == ["Incident opened", "Retraining decided", "Resolved"]
