@@ -9,7 +9,7 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.resources import schemas_directory
 from driftsonde.adapters.settings import ClickHouseSettings
-from driftsonde.adapters.stored_events import IN_LABELS_OF_IDS, IN_PREDICTIONS_OF_IDS
+from driftsonde.adapters.stored_events import IDS, IN_LABELS_OF_IDS, IN_PREDICTIONS_OF_IDS, id_parameters
 from driftsonde.standalone.store_process import running_store
 
 pytestmark = pytest.mark.io
@@ -55,8 +55,8 @@ def store(before: Store) -> Store:
 def test_rows_are_found_by_their_ids(store: Store, table: str, step: int) -> None:
     ids = [f"id-{number}" for number in range(50_500, 50_500 + 1_000 * step, step)]
     found = store.query_rows(
-        f"SELECT model, prediction_id FROM {table} PREWHERE prediction_id IN {{ids:Array(String)}} WHERE {IN_PLACES[table]}",
-        {"ids": [*ids, "unknown"]},
+        f"SELECT model, prediction_id FROM {table} PREWHERE prediction_id IN {IDS} WHERE {IN_PLACES[table]}",
+        id_parameters([*ids, "unknown"]),
     )
     assert sorted(found) == sorted((model, name) for model in ("shop", "rain") for name in ids)
 
@@ -66,7 +66,7 @@ def test_little_is_read_for_the_ids_of_few_messages(store: Store, table: str) ->
     ids = [f"id-{number}" for number in range(50_500, 51_500)]
     read = store.query_rows(
         f"EXPLAIN ESTIMATE SELECT count() FROM {table} WHERE model = 'shop' AND {IN_PLACES[table]}",
-        {"ids": ids},
+        id_parameters(ids),
     )
     rows = {name: rows for _, name, _, rows, _ in read}
     assert 0 < rows[table] <= 3 * 8_192 < MESSAGES * ROWS

@@ -193,6 +193,8 @@ def _connect(settings: ClickHouseSettings, database: str) -> Client:
         query_retries=0,
         dedicated_pool=True,
         tz_mode="aware",
+        # Thousands of ids are too long for an address.
+        form_encode_query_params=True,
     )
 
 

@@ -7,7 +7,13 @@ import numpy as np
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.positions import read_archived
-from driftsonde.adapters.stored_events import IN_LABELS_OF_IDS, IN_PREDICTIONS_OF_IDS
+from driftsonde.adapters.stored_events import (
+    IDS,
+    IDS_PER_QUERY,
+    IN_LABELS_OF_IDS,
+    IN_PREDICTIONS_OF_IDS,
+    id_parameters,
+)
 from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.events import (
     CategoricalColumn,
@@ -23,12 +29,12 @@ from driftsonde.core.spec import Task
 from driftsonde.sketcher.folding import entries_of
 from driftsonde.sketcher.labels import Found, Lookup, in_time, wait_ms
 from driftsonde.sketcher.messages import Plans
-from driftsonde.sketcher.step_times import WANTED_PER_QUERY, batched, first_above, times_at
+from driftsonde.sketcher.step_times import batched, first_above, times_at
 
 _PREDICTIONS = f"""
 SELECT prediction_id, source_partition, source_offset, version, variant, toUnixTimestamp64Milli(timestamp),
        numeric_names, numeric_values, categorical_names, categorical_values
-FROM predictions PREWHERE prediction_id IN {{ids:Array(String)}}
+FROM predictions PREWHERE prediction_id IN {IDS}
 WHERE model = {{model:String}} AND {IN_PREDICTIONS_OF_IDS}
       AND (source_partition != {{partition:UInt32}} OR source_offset < {{below:UInt64}})
 ORDER BY source_partition != {{partition:UInt32}}, source_partition, source_offset, source_row
@@ -37,7 +43,7 @@ ORDER BY source_partition != {{partition:UInt32}}, source_partition, source_offs
 _LABELS = f"""
 SELECT prediction_id, source_partition, source_offset, label_text, label_number,
        toUnixTimestamp64Milli(timestamp) AS time_ms
-FROM labels PREWHERE prediction_id IN {{ids:Array(String)}}
+FROM labels PREWHERE prediction_id IN {IDS}
 WHERE model = {{model:String}} AND {IN_LABELS_OF_IDS}
       AND (source_partition != {{partition:UInt32}} OR source_offset < {{below:UInt64}})
 ORDER BY time_ms, source_offset, source_row
@@ -92,13 +98,13 @@ def look_up(store: Store, lookups: Sequence[Lookup], plans: Plans, topics: tuple
     ids = list(dict.fromkeys(prediction_id for lookup in lookups for prediction_id in lookup.ids))
     predictions: dict[str, list[_Prediction]] = {}
     labels: dict[str, list[_Label]] = {}
-    for portion in batched(ids, WANTED_PER_QUERY):
-        asked: dict[str, object] = {"model": model, "ids": portion, "partition": partition}
+    for portion in batched(ids, IDS_PER_QUERY):
+        asked = id_parameters(portion) | {"model": model, "partition": partition}
         for prediction_id, *row in store.query_rows(_PREDICTIONS, asked | {"below": predictions_below}):
             predictions.setdefault(prediction_id, []).append(_Prediction(*row))
-    for portion in batched(list(predictions), WANTED_PER_QUERY):
-        asked = {"model": model, "ids": portion, "partition": partition, "below": labels_below}
-        for prediction_id, *row in store.query_rows(_LABELS, asked):
+    for portion in batched(list(predictions), IDS_PER_QUERY):
+        asked = id_parameters(portion) | {"model": model, "partition": partition}
+        for prediction_id, *row in store.query_rows(_LABELS, asked | {"below": labels_below}):
             labels.setdefault(prediction_id, []).append(_Label(*row))
     offsets = {p.offset for rows in predictions.values() for p in rows if p.partition == partition}
     arrivals = times_at(store, topics[0], partition, sorted(offsets))
