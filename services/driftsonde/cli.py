@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("demo:demo", "Show a real incident, found and handled."),
     "digest": Entry("digest:digest", "Print a hash of the results, for comparing two runs."),
     "doctor": Entry("doctor:doctor", "Check what the services need, and say how to mend it."),
-    "explain": Entry("explain:explain_command", "Say what happened, since when and why; or why a decision was made."),
+    "explain": Entry("explain:explain_command", "Say what happened, since when, and why."),
     "lineage": Entry("lineage:lineage", "Say what a version was made of, and what was decided about it."),
     "migrate": Entry("migrate:migrate", "Bring the ClickHouse schema up to date."),
     "promote": Entry("promote:promote", "Bring a version to its next stage."),
@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "standalone": Entry("standalone:standalone", "Run everything on this machine, without other servers."),
     "token": Entry("token:token", "Make a token of the controller's API."),
     "status": Entry("status:status", "Show how every model does."),
-    "tail": Entry("tail:tail", "Show signals as they come."),
+    "tail": Entry("tail:tail", "Show what is found as it comes."),
     "topics": Entry("topics:topics", "Make the Kafka topics."),
 }
 
