@@ -70,7 +70,7 @@ _MEANINGS = {
 ALARMS = (
     "A column drifts in a window when its PSI is above two bars at once: the practical one of the policy, and the value "
     "that chance alone would exceed with the policy's α, shared out over all columns (χ² critical value for both "
-    "numbers of rows). The higher of the two is the threshold shown. Windows with too few rows are not judged.",
+    "numbers of rows). The higher of the two is the limit shown. Windows with too few rows are not judged.",
     "A column's quality breaches when a rate is above the baseline's rate plus what the policy allows, and the whole "
     "interval is above it too.",
     "Performance breaches when the whole interval is on the bad side of the baseline's value plus or minus the drop that "
