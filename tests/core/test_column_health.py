@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from driftsonde.core.column_health import judge_columns
+from driftsonde.core.column_health import CONSTANT, judge_columns
 from driftsonde.core.events import Column, PredictionBatch, Role, Variant
 from driftsonde.core.inputs import sketch_rows
 from driftsonde.core.plan import Plan
@@ -43,7 +43,13 @@ def test_columns_that_have_become_constant_are_counted() -> None:
         categorical("c", ["b", "b", None]),
         categorical("one", ["a"] * 3),
     )
-    frozen = judged(plan, *columns, rows=3)["", "constant_columns"]
+    found = judged(plan, *columns, rows=3)
+    assert {column: metric.value for (column, name), metric in found.items() if name == CONSTANT} == {
+        "x": 1.0,
+        "c": 1.0,
+    }
+    assert not any(metric.breached for metric in found.values())  # one window alone says nothing
+    frozen = found["", "constant_columns"]
     assert (frozen.value, frozen.n) == (2, 4)
     alive = judged(plan, numeric("x", [2.0, 2.5, 2.0]), categorical("c", ["new"] * 3), rows=3)
     assert alive["", "constant_columns"].value == 0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from driftsonde.core.baseline import Baseline, Lineage, NumericReference, Performance
+from driftsonde.core.column_health import CONSTANT, CONSTANT_BAR
 from driftsonde.core.events import Role, Variant
 from driftsonde.core.judging import INPUT_RULES, OUTCOME_RULES, JudgedWindow, ModelState, apply_rules
 from driftsonde.core.plan import plan_for
@@ -64,6 +65,40 @@ def rates(randomness: np.random.Generator, hour: int, ill: float = 0.02) -> Judg
     return window(
         hour, [*numbers, *(Metric(name, "out_of_range_rate", ROWS, 0.0, 0.0, 0.01, 0.1) for name in COLUMNS)]
     )
+
+
+def with_constant(one: JudgedWindow, *columns: str) -> JudgedWindow:
+    told = [
+        Metric(column, CONSTANT, ROWS, float(column in columns), threshold=CONSTANT_BAR) for column in COLUMNS
+    ]
+    return replace(one, metrics=(*one.metrics, *told))
+
+
+def test_a_column_that_becomes_constant_is_called_after_a_few_windows_and_over_when_it_varies() -> None:
+    randomness = np.random.default_rng(3)
+    state, said = judge(
+        ModelState(), [with_constant(rates(randomness, hour)) for hour in range(60)], INPUT_RULES
+    )
+    assert not said
+    ill = [with_constant(rates(randomness, hour), "x3") for hour in range(60, 72)]
+    state, (alert,) = judge(state, ill, INPUT_RULES)
+    assert (alert.rule, alert.kind) == (Rule.QUALITY, SignalKind.ALERT)
+    assert [(one.column, one.statistic, one.value) for one in alert.evidence] == [("x3", CONSTANT, 1.0)]
+    assert 1 < alert.window_start_ms // HOUR_MS - 60 <= 4  # one window is no evidence
+    _, (over,) = judge(
+        state, [with_constant(rates(randomness, hour)) for hour in range(72, 160)], INPUT_RULES
+    )
+    assert over.kind is SignalKind.RESOLVE
+
+
+@pytest.mark.parametrize("hours", [range(8), (2,)])
+def test_what_is_constant_every_night_is_no_news(hours: Sequence[int]) -> None:
+    randomness = np.random.default_rng(4)
+    windows = [rates(randomness, hour) for hour in range(20 * 24)]
+    nightly = [
+        with_constant(one, *(("x1", "x2") if hour % 24 in hours else ())) for hour, one in enumerate(windows)
+    ]
+    assert judge(ModelState(), nightly, INPUT_RULES)[1] == []
 
 
 def error(randomness: np.random.Generator, hour: int, scale: float = 2.0, segment: str = "") -> JudgedWindow:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from driftsonde.core.chunks import NO_TIME_MS, WHOLE
+from driftsonde.core.column_health import CONSTANT
 from driftsonde.core.contest import Comparison, differences
 from driftsonde.core.episodes import Episode, Persistence, observe
 from driftsonde.core.events import Variant
@@ -42,6 +43,7 @@ RULE_OF = {
     "missing_rate": Rule.QUALITY,
     "unseen_rate": Rule.QUALITY,
     "out_of_range_rate": Rule.QUALITY,
+    CONSTANT: Rule.QUALITY,
     VOLUME: Rule.QUALITY,
     "accuracy": Rule.PERFORMANCE,
     "rmse": Rule.PERFORMANCE,

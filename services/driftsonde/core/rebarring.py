@@ -11,6 +11,7 @@ import numpy as np
 
 from driftsonde.core.baseline import NumericReference, Reference
 from driftsonde.core.chunks import WHOLE, Kind
+from driftsonde.core.column_health import CONSTANT, CONSTANT_BAR
 from driftsonde.core.contest import DISAGREEMENT, PAIRED_SIZES, WINDOW_DIFFERENCE
 from driftsonde.core.judging import JudgedWindow
 from driftsonde.core.plan import Plan
@@ -25,7 +26,7 @@ _RATES = ("missing_rate", "unseen_rate", "out_of_range_rate")
 _PERFORMANCE = ("accuracy", "rmse")
 # What the rules look at, of outcomes and of inputs, and how many rows there were.
 OUTCOMES_KEPT = (*_PERFORMANCE, "mae", WINDOW_DIFFERENCE, DISAGREEMENT, *PAIRED_SIZES)
-KEPT = (ROWS, VOLUME, "psi", *_RATES, *OUTCOMES_KEPT)
+KEPT = (ROWS, VOLUME, "psi", *_RATES, CONSTANT, *OUTCOMES_KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ def _shares(plan: Plan, columns: Mapping[str, _Column], metrics: Iterable[Metric
             bar = min(1.0, columns[metric.column].shares.get(metric.name, 0.0) + allowed[metric.name])
             breached = metric.value > bar and metric.lower > bar
             yield metric._replace(threshold=bar, breached=breached)
+        elif metric.name == CONSTANT:
+            yield metric._replace(threshold=CONSTANT_BAR, breached=False)
 
 
 def _performance(plan: Plan, metrics: Iterable[Metric]) -> Iterator[Metric]:

@@ -1,8 +1,12 @@
-"""What the windows so far say of a version's missing, unseen and out-of-range rates: an e-detector for each column's.
+"""What the windows so far say of a version's missing, unseen and out-of-range rates, and of how often a column is constant that is
+not so in the baseline: an e-detector for each column's.
 
 As `watching`: while a version's healthy windows are few each window is held against its bars by itself; from then on a rate is
 called where the evidence keeps the budget (e-BH over all rates, a quarter of the model's false pages, half of which is the
 volume's where that is watched) and the window's rate is beyond its practical bar; the call lasts while the evidence does.
+
+Of constant columns a window counts as one trial, however many rows it has: rows of a night are too alike for more. What is often
+constant while healthy windows are learned is learned as such, and until then nothing is called.
 """
 
 import math
@@ -11,8 +15,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from driftsonde.core.baseline import NumericReference
+from driftsonde.core.column_health import CONSTANT
 from driftsonde.core.events import Floats
 from driftsonde.core.inputs import InputsLayout
 from driftsonde.core.plan import Plan
@@ -31,7 +37,8 @@ from driftsonde.core.verdict import Metric
 
 _SHARE_OF_BUDGET = 4
 MISSING, UNSEEN, OUT_OF_RANGE = "missing_rate", "unseen_rate", "out_of_range_rate"
-RATES = frozenset({MISSING, UNSEEN, OUT_OF_RANGE})
+RATES = frozenset({MISSING, UNSEEN, OUT_OF_RANGE, CONSTANT})
+_OFTEN_CONSTANT = 0.25  # how much more often than usual, of all windows
 
 Rate = tuple[str, str]
 
@@ -62,9 +69,7 @@ def watch_quality(
     }
     if learning and any(metric.breached for metric in found.values()):
         return known, None
-    # By column: rows, rate and bar; a rate without rows is no evidence and nothing to learn.
-    seen = [found.get(rate) for rate in rates]
-    n, value, bars = np.array([(m.n, m.value, m.threshold) if m else (0.0, 0.0, math.inf) for m in seen]).T
+    n, value, bars = np.array([_seen(found.get(rate)) for rate in rates]).T
     log_bar = log_alarm_bar(budget.windows(plan.spec.window_ms), pages_allowed(plan.spec.policy))
     learns = np.ones(len(rates), dtype=np.bool_)
     if known.alarmed:
@@ -74,9 +79,18 @@ def watch_quality(
     if learning:
         return QualityWatch(rates, accept_share(detector), learned=known.learned + 1), None
     evidence = share_evidence(detector)
-    called = (e_benjamini_hochberg(evidence, log_bar) & (value > bars)) | (~learns & (evidence > 0))
+    # One window in which a column varies shows that it is constant no longer.
+    lasting = ~learns & (evidence > 0) & (~_of_constants(rates) | (value > bars))
+    called = (e_benjamini_hochberg(evidence, log_bar) & (value > bars)) | lasting
     alarmed = frozenset(rates[place] for place in np.flatnonzero(called).tolist())
     return QualityWatch(rates, detector, alarmed, known.learned), alarmed
+
+
+def _seen(metric: Metric | None) -> tuple[float, float, float]:
+    """Rows, rate and bar; a rate without rows is no evidence and nothing to learn. Of a constant column one window, not its rows."""
+    if metric is None:
+        return 0.0, 0.0, math.inf
+    return 1.0 if metric.name == CONSTANT else float(metric.n), metric.value, metric.threshold
 
 
 def pages_allowed(policy: Policy) -> float:
@@ -91,7 +105,8 @@ def cleared_quality(known: QualityWatch) -> QualityWatch:
 
 @lru_cache(maxsize=256)
 def _baseline(layout: InputsLayout) -> tuple[tuple[Rate, ...], Floats, Floats]:
-    """The rates of all columns, and the baseline's counts and rows of each: missing, and out of range or unseen."""
+    """The rates of all columns, and the baseline's counts and rows of each: missing, out of range or unseen, and constant, of
+    which the baseline, being one window, says nothing."""
     rates: list[Rate] = []
     hits: list[float] = []
     rows: list[float] = []
@@ -100,13 +115,24 @@ def _baseline(layout: InputsLayout) -> tuple[tuple[Rate, ...], Floats, Floats]:
         numeric = isinstance(reference, NumericReference)
         other = int(counts[0] + counts[-2]) if numeric else int(counts[-2])
         rates += [(reference.name, MISSING), (reference.name, OUT_OF_RANGE if numeric else UNSEEN)]
-        hits += [float(counts[-1]), float(other)]
-        rows += [float(counts.sum())] * 2
+        rates.append((reference.name, CONSTANT))
+        hits += [float(counts[-1]), float(other), 0.0]
+        rows += [float(counts.sum())] * 2 + [0.0]
     return tuple(rates), np.array(hits), np.array(rows)
+
+
+@lru_cache(maxsize=256)
+def _of_constants(rates: tuple[Rate, ...]) -> npt.NDArray[np.bool_]:
+    return np.array([name == CONSTANT for _, name in rates])
 
 
 @lru_cache(maxsize=256)
 def _effects(layout: InputsLayout, rule: QualityRule) -> Floats:
     """How much each rate may rise; 0 would never be passed by chance alone, so it is a thousandth at least."""
-    allowed = {MISSING: rule.missing_rate, UNSEEN: rule.unseen_rate, OUT_OF_RANGE: rule.out_of_range_rate}
+    allowed = {
+        MISSING: rule.missing_rate,
+        UNSEEN: rule.unseen_rate,
+        OUT_OF_RANGE: rule.out_of_range_rate,
+        CONSTANT: _OFTEN_CONSTANT,
+    }
     return np.maximum([allowed[name] for _, name in _baseline(layout)[0]], 1e-3)
