@@ -191,16 +191,18 @@ def random_log(
     heartbeats: bool = True,
     streams: Sequence[Stream] = STREAMS,
     early: float = 0.1,
+    shadows_after_ms: int = 0,
 ) -> Log:
     """Rows out of order and late, repeated and of several versions, clocks that are wrong, gaps between offsets;
-    labels that are early (that share of them), late, corrected, unknown, or of no known class."""
+    labels that are early (that share of them), late, corrected, unknown, or of no known class. Copies come within the
+    lateness, those of shadows within so much more."""
     sent: list[_Sent] = []
     predictions: list[tuple[int, Message | None]] = []
     clock_ms, event_time_ms, offset = START_MS, -1, 0
     for _ in range(messages):
         clock_ms += int(rng.integers(0, 24)) * TICK_MS
         offset += 1 + int(rng.random() < 0.15) * int(rng.integers(1, 9))
-        event = _random_prediction(rng, clock_ms, event_time_ms, sent, streams)
+        event = _random_prediction(rng, clock_ms, event_time_ms, sent, streams, shadows_after_ms)
         if isinstance(event, Heartbeat) and not heartbeats:
             continue
         predictions.append((offset, None if event is None else Message(offset, RECORDED_MS, event)))
@@ -220,6 +222,7 @@ def _random_prediction(
     event_time_ms: int,
     sent: list[_Sent],
     streams: Sequence[Stream],
+    shadows_after_ms: int,
 ) -> PredictionBatch | Heartbeat | None:
     kind = rng.random()
     if kind < 0.03:
@@ -231,13 +234,14 @@ def _random_prediction(
     late_ms = np.where(rng.random(rows) < 0.2, rng.integers(0, rng.choice([40, 300]), rows) * TICK_MS, 0)
     times = clock_ms - rng.integers(0, 6, rows) * TICK_MS - late_ms
     ids = [f"{stream.model[0]}{len(sent) + row}" for row in range(rows)]
-    lateness_ms = (SHOP if stream.model == "shop" else RAIN).lateness_ms
+    copied_for_ms = (SHOP if stream.model == "shop" else RAIN).lateness_ms
+    copied_for_ms += shadows_after_ms if stream.variant is Variant.SHADOW else 0
     recent = [
         entry
         for entry in sent
         if entry.stream.model == stream.model
         and not entry.copied
-        and entry.arrived_ms > event_time_ms - lateness_ms
+        and entry.arrived_ms > event_time_ms - copied_for_ms
     ]
     for row in range(rows):
         if recent and rng.random() < 0.35:  # sent again, or by another version

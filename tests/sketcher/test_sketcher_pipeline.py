@@ -13,7 +13,9 @@ from partition_oracle import expected_sketches
 from partition_rows import accepted, one_row
 from partition_runs import LABEL_CHUNK, PREDICTION_CHUNK, RESEND_BOUND, Received, bits, run
 from strategies import by_seed
-from stream_examples import STREAMS, Log, random_log
+from stream_examples import SECOND_MS, STREAMS, Log, random_log
+
+PAIRED = (STREAMS[0], STREAMS[2])  # champion and shadow
 
 
 def final(received: Received) -> dict[tuple[Source, int, SketchKey], tuple[object, ...]]:
@@ -93,11 +95,18 @@ def test_restarts_change_nothing(seed: int) -> None:
 
 
 @example(seed=5)  # a pair that has left the index, joined and corrected by one message
-@by_seed(20)
+@by_seed(10)
 def test_restarts_lose_no_pair(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    champion, _, shadow, _ = STREAMS
-    assert_restarts_change_nothing(rng, random_log(rng, streams=(champion, shadow), early=0.5))
+    assert_restarts_change_nothing(rng, random_log(rng, streams=PAIRED, early=0.5))
+
+
+@example(seed=9)  # the label finds the shadow in memory, and the champion in the store
+@by_seed(10)
+def test_a_shadow_may_come_long_after_its_champion(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    log = random_log(rng, streams=PAIRED, early=0.5, shadows_after_ms=60 * SECOND_MS)
+    assert_restarts_change_nothing(rng, log)
 
 
 def assert_restarts_change_nothing(rng: np.random.Generator, log: Log) -> None:

@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 
 from driftsonde.core.chunks import NO_TIME_MS, whole_second_ms
-from driftsonde.core.events import Heartbeat, LabelBatch
+from driftsonde.core.events import Heartbeat, LabelBatch, Variant
 from driftsonde.core.join import (
     NO_LABEL_TIME_MS,
     Entries,
@@ -146,8 +146,9 @@ class WaitingLabels:
     def lookup_for(self, waiting: Waiting) -> Lookup | None:
         """What the store has to be asked before the message can be joined.
 
-        Asked about is what the index does not have (another partition may), and what came so soon after the part that it
-        does not have that copies may lie there. What it has is taken note of now: it may have left when the answer comes.
+        Asked about is what the index does not have (another partition may), and of what copies may lie in the part that it
+        does not have: what came soon after that, and shadows, which may come long after what they shadow. What it has is
+        taken note of now: it may have left when the answer comes.
         """
         event = waiting.event
         match event:
@@ -208,7 +209,8 @@ class WaitingLabels:
         return tuple(
             prediction_id
             for prediction_id, places in hot.items()
-            if not places or min(entries.arrived_ms for entries, _ in places) < copies_until_ms
+            if all(entries.stream.variant is Variant.SHADOW for entries, _ in places)
+            or min(entries.arrived_ms for entries, _ in places) < copies_until_ms
         )
 
     def _late_pairs(self, gate_ms: int) -> list[Pair]:

@@ -34,7 +34,7 @@ class PartitionPipeline:
     message of predictions that is among the `recent` ones is counted once.
 
     A prediction and its copies (of other versions, or sent again) are known as one if they come within the allowed
-    lateness of the first; later ones only as long as both are in the hot index.
+    lateness of the first, and a shadow's whenever they come; other later ones only as long as both are in the hot index.
     """
 
     predictions: ChunkState
