@@ -109,7 +109,10 @@ def test_the_audit_log_holds_until_somebody_changes_it(shell: Shell, servers: Se
     assert "psi of amount 0.7, bar 0.2, n 500" in out
     status, out = shell("explain", decisions[1].id, "--json")
     assert (status, json.loads(out)["decision"]) == (0, decisions[1].id)
-    assert shell("explain", "none") == (2, "driftsonde: no decision none\n")
+    assert shell("explain", "none") == (
+        2,
+        "driftsonde: no decision 'none', no incident 'none', and none of a model 'none'\n",
+    )
 
     store = Store(servers.clickhouse)
     source = SourceMessage("decisions", 0, 0, b"fraud", b"")
