@@ -14,7 +14,7 @@ from driftsonde.core.inputs import sketch_rows
 from driftsonde.core.judging import ModelState
 from driftsonde.core.plan import Plan
 from driftsonde.core.rebarring import KEPT, StoredWindow
-from driftsonde.core.signals import Rule, SignalKind
+from driftsonde.core.signals import Rule, Signal, SignalKind
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Budget, CanaryRule, ModelSpec, PerformanceRule, Policy, QualityRule, Task
 from driftsonde.core.strata import one_stratum
@@ -329,3 +329,52 @@ def test_detectors_that_the_spec_names_are_told_with_the_window_and_alert_nobody
     assert sum(alarms[3:]) >= 1
     assert {*desk.pipeline.models["m"].state.detectors} == {("1", "adwin")}
     assert [signal for signal in out.signals if signal.rule is Rule.PERFORMANCE] == []
+
+
+FRESH = Policy(quality=QualityRule(freshness_ms=150_000))
+FRESH_PLAN = plan_of(replace(SPEC, policy=FRESH), "1", numeric("x", [0.0, 1.0, 2.0]))
+
+
+def fell_silent(clocks_ms: list[int], *, labels: bool = False) -> tuple[list[Signal], bytes]:
+    """What is said of a model that has rows in three windows, none in nine, and again in four; restarted at each clock."""
+    desk = Desk(plan=FRESH_PLAN)
+    signals: list[Signal] = []
+    for minute in (0, 1, 2, 12, 13, 14, 15):
+        desk.put(rows=5, window=minute)
+    if labels:
+        desk.put(outcomes=(1, 1), window=4)
+        desk.put(outcomes=(1, 1), window=6)
+    for clock_ms in clocks_ms:
+        signals += desk.settle(predictions_ms=clock_ms, labels_ms=clock_ms).signals
+        model = desk.pipeline.models["m"]
+        model.state = decode_state(encode_state(model.state))
+    return signals, encode_state(desk.pipeline.models["m"].state)
+
+
+def test_a_model_that_is_silent_for_longer_than_it_may_is_a_quality_signal_until_it_has_rows_again() -> None:
+    (alert, over, again), _ = fell_silent([END_MS])
+    assert (alert.kind, alert.rule, alert.version) == (SignalKind.ALERT, Rule.QUALITY, "1")
+    # The newest rows are of the window that ends at minute 3; at the end of minute 6 they are older than 150 s.
+    assert alert.window_end_ms == 6 * MINUTE_MS
+    ((name, age_s, bar),) = [(one.statistic, one.value, one.threshold) for one in alert.evidence]
+    assert (name, age_s, bar) == ("freshness_s", 180.0, 150.0)
+    assert (over.kind, over.window_start_ms) == (SignalKind.RESOLVE, 14 * MINUTE_MS)
+    assert (again.kind, again.window_end_ms) == (SignalKind.ALERT, 19 * MINUTE_MS)
+
+
+def test_silence_is_told_when_the_logs_time_has_come_and_not_before() -> None:
+    assert fell_silent([6 * MINUTE_MS + 999])[0] == []
+    assert len(fell_silent([6 * MINUTE_MS + 1_000])[0]) == 1
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_silence_is_the_same_however_often_one_looks(labels: bool) -> None:
+    often = [*range(0, 20 * MINUTE_MS, 7_000), END_MS]
+    assert repr(fell_silent(often, labels=labels)) == repr(fell_silent([END_MS], labels=labels))
+    assert repr(fell_silent(often, labels=labels)[0]) == repr(fell_silent([END_MS])[0])
+
+
+def test_silence_is_allowed_for_ever_unless_the_policy_has_a_limit() -> None:
+    desk = Desk()
+    desk.put(rows=5)
+    assert desk.settle().signals == []

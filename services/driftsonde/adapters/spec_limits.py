@@ -46,6 +46,7 @@ _POLICY_LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "quality.unseen_rate": _RATE,
         "quality.out_of_range_rate": _RATE,
         "quality.volume": _Limit("0 to 0.99", lambda value: 0 <= value <= 0.99),
+        "quality.freshness_ms": _Limit("0s to 365d", lambda value: 0 <= value <= 365 * _DAY_MS),
         "performance.drop": _Limit("greater than 0, at most 100", lambda value: 0 < value <= 100),
         "performance.confidence": _LEVEL,
         "performance.min_labels": _COUNT,

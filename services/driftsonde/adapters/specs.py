@@ -51,7 +51,9 @@ class InvalidSpec(ValueError):
 # Fields that came after the first published form of a spec (schemas/examples/ModelRecord.json); a new one belongs here. They
 # are not stored while they have their default, which never changes: so what an earlier release registered keeps its document
 # and its fingerprint, and an earlier service reads what a later client registers, until somebody asks for what is new.
-_ADDED: frozenset[tuple[type, str]] = frozenset({(QualityRule, "volume"), (ActionPolicy, "learning_ms")})
+_ADDED: frozenset[tuple[type, str]] = frozenset(
+    {(QualityRule, "volume"), (QualityRule, "freshness_ms"), (ActionPolicy, "learning_ms")}
+)
 
 
 def parse_spec(document: Mapping[str, object]) -> ModelSpec:

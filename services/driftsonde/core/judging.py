@@ -25,8 +25,8 @@ from driftsonde.core.statistics.detectors import Snapshot
 from driftsonde.core.statistics.fairness import DISPARITIES
 from driftsonde.core.statistics.intervals import Interval
 from driftsonde.core.verdict import Metric
+from driftsonde.core.volume import FRESHNESS, VolumeHistory
 from driftsonde.core.volume import RATIO as VOLUME
-from driftsonde.core.volume import VolumeHistory
 from driftsonde.core.watching import (
     DriftWatch,
     Watch,
@@ -45,6 +45,7 @@ RULE_OF = {
     "out_of_range_rate": Rule.QUALITY,
     CONSTANT: Rule.QUALITY,
     VOLUME: Rule.QUALITY,
+    FRESHNESS: Rule.QUALITY,
     "accuracy": Rule.PERFORMANCE,
     "rmse": Rule.PERFORMANCE,
     SHIFT: Rule.MULTIVARIATE,
@@ -110,7 +111,8 @@ def judged_inputs(
     """A window of inputs for the rules, None where it says nothing. metrics: its columns', None where they say nothing
     (`verdict.inputs_count`); volume: the model's numbers of its start (`watch_volume`), which are held against champions."""
     is_champion = key.variant is Variant.CHAMPION and key.segment == WHOLE
-    held = [m for m in volume if m.name == VOLUME and not math.isnan(m.threshold)] if is_champion else []
+    bound = (VOLUME, FRESHNESS)
+    held = [m for m in volume if m.name in bound and not math.isnan(m.threshold)] if is_champion else []
     if metrics is None and not held:
         return None
     return JudgedWindow(key, plan, (*(metrics or ()), *held), only_volume=metrics is None)
@@ -218,7 +220,9 @@ def _breaches(
         watch, rates = watch_rates(watch, window.key, window.plan, window.metrics)
         if rates is not None:
             return watch, [
-                m for m in numbers if (m.breached if m.name == VOLUME else (m.column, m.name) in rates)
+                m
+                for m in numbers
+                if (m.breached if m.name in (VOLUME, FRESHNESS) else (m.column, m.name) in rates)
             ]
     if rule is Rule.FAIRNESS and not window.plan.spec.policy.fairness.alert_after:
         return watch, []

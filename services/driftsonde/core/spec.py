@@ -47,13 +47,14 @@ class QualityRule:
     """A column's missing, unseen or out-of-range rate rose by more than this over the baseline's (0 to 1).
 
     volume: the model has fewer rows than usual by more than this share, or more by the same factor (0.5: less than half, more
-    than twice); 0: told, never alarmed.
+    than twice); 0: told, never alarmed. freshness: for so long the model may be without rows, in event time; 0: for ever.
     """
 
     missing_rate: float = 0.1
     unseen_rate: float = 0.1
     out_of_range_rate: float = 0.1
     volume: float = 0.0
+    freshness_ms: int = 0
 
 
 # River's, on a classification's outcomes (`core.detecting`).

@@ -23,13 +23,13 @@ from driftsonde.core.judging import (
 from driftsonde.core.pairs import Pairs, pairs_layout, pairs_of
 from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm
-from driftsonde.core.signals import Signal
+from driftsonde.core.signals import Rule, Signal
 from driftsonde.core.sketch import Sketch
 from driftsonde.core.spec import Task
 from driftsonde.core.statistics.detectors import OutcomeDetector
 from driftsonde.core.verdict import Metric, inputs_count, late_changes, outcomes_count
 from driftsonde.core.versions import arm_of, compare_versions, compared
-from driftsonde.core.volume import observe_volume
+from driftsonde.core.volume import held_to_freshness, observe_volume, silent_windows
 from driftsonde.core.watching_volume import watch_volume
 from driftsonde.core.window import PartKey, Window, WindowKey, split_key
 from driftsonde.judge.reports import WindowReport, by_group, group_segments, report_inputs, report_outcomes
@@ -76,6 +76,7 @@ class _Model:
     """A loaded model: its state and its windows in memory. `changed` are the windows with something new to report,
     `unjudged` those that may still have to be judged: few, however many are in memory."""
 
+    name: str
     state: ModelState
     windows: dict[WindowKey, Window] = field(default_factory=dict)
     changed: set[tuple[WindowKey, Kind]] = field(default_factory=set)
@@ -113,7 +114,7 @@ class JudgePipeline(Generic[R]):
 
     def load_model(self, model: str, state: ModelState, windows: Iterable[Window]) -> None:
         """Start from what the store has: the model's state and every window not yet judged."""
-        self.models[model] = _Model(state)
+        self.models[model] = _Model(model, state)
         for window in windows:
             self.models[model].add(window)
 
@@ -254,6 +255,8 @@ class JudgePipeline(Generic[R]):
             if end_ms + _wait_ms(plan, kind) <= clock_ms:
                 due.setdefault(window.key.window_start_ms, []).append((window, plan))
         for start_ms in sorted(due):
+            if kind is Kind.INPUTS:
+                self._judge_silence(model, start_ms, out)
             windows = sorted(due[start_ms], key=lambda pair: pair[0].key)
             end_ms = start_ms + windows[0][1].spec.window_ms
             if kind is Kind.INPUTS:
@@ -263,6 +266,30 @@ class JudgePipeline(Generic[R]):
                 self._judge_outcomes(model, windows, out)
                 model.state = replace(model.state, outcomes_until_ms=end_ms)
             model.changed.update((window.key, kind) for window, _ in windows)
+        if kind is Kind.INPUTS:
+            self._judge_silence(model, clock_ms, out)
+
+    def _judge_silence(self, model: _Model, until_ms: int, out: Settlement[R]) -> None:
+        """Hold windows that have no rows, and so are none, against how long the model may be silent: as many as an alert takes.
+        Their time comes as that of others does."""
+        history = model.state.volume
+        plan = self.plans(model.name, history.version) if history.version else None
+        if plan is None:
+            return
+        window_ms, policy = plan.spec.window_ms, plan.spec.policy
+        closed_ms = min(until_ms, self.clock_ms(Kind.INPUTS) - _wait_ms(plan, Kind.INPUTS))
+        limit_ms, count = policy.quality.freshness_ms, policy.drift.alert_after
+        for start_ms, age in silent_windows(history, window_ms, limit_ms, count, closed_ms):
+            key = WindowKey(start_ms, model.name, history.version, Variant.CHAMPION, WHOLE)
+            judged = JudgedWindow(key, plan, (age,), only_volume=True)
+            state, signals = apply_rules(model.state, [judged], (Rule.QUALITY,))
+            out.signals.extend(signals)
+            end_ms = start_ms + window_ms
+            model.state = replace(
+                state,
+                inputs_until_ms=max(state.inputs_until_ms, end_ms),
+                volume=replace(state.volume, silent_until_ms=end_ms),
+            )
 
     def _judge_inputs(self, model: _Model, windows: list[tuple[Window, Plan]], out: Settlement[R]) -> None:
         judged: list[JudgedWindow] = []
@@ -297,11 +324,14 @@ class JudgePipeline(Generic[R]):
             return []
         start_ms, window_ms = windows[0][0].key.window_start_ms, windows[0][1].spec.window_ms
         history, numbers = observe_volume(model.state.volume, start_ms, window_ms, rows)
+        if champions:
+            history = replace(history, version=champions[0][0].version)
         model.state = replace(model.state, volume=history)
         if not champions or not numbers:
             return []
         volume, numbers = watch_volume(model.state.watch.volume, champions[0][1], start_ms, numbers)
         model.state = replace(model.state, watch=replace(model.state.watch, volume=volume))
+        numbers = held_to_freshness(numbers, champions[0][1].spec.policy.quality.freshness_ms)
         out.told_once.extend(
             WindowReport(key, start_ms + window_ms, plan.baseline_id, (), tuple(numbers), 0)
             for key, plan in champions

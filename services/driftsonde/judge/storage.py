@@ -162,7 +162,7 @@ def _episode_key(entry: Mapping[str, str]) -> EpisodeKey:
 
 
 def _volume(entry: Mapping[str, Any]) -> VolumeHistory:
-    return VolumeHistory(entry["last_start_ms"], tuple(entry["rows"]))
+    return VolumeHistory(**{**entry, "rows": tuple(entry["rows"])})
 
 
 def _comparison(entry: Mapping[str, Any]) -> Comparison:
