@@ -31,7 +31,7 @@ from mlflow_api import MlflowApi
 
 pytestmark = pytest.mark.io
 
-SPEC = 'name = "shop"\ntask = "binary"\nclasses = ["0", "1"]\nsegments = ["country"]\n'
+SPEC = 'name = "shop"\ntask = "binary"\nsegments = ["country"]\n'
 DATA = "timestamp,x,country,prediction,label\n1,0.5,FR,1,1\n2,0.7,DE,0,1\nsoon,1,FR,0,0\n"
 
 
@@ -160,7 +160,8 @@ def test_standalone_says_where_things_are_and_stops_when_told(tmp_path: Path) ->
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, errors
     assert said[0].startswith("Kafka        127.0.0.1:")
-    assert any("DRIFTSONDE_CLICKHOUSE_PORT=" in line for line in said)
+    exported = "".join(said)
+    assert "DRIFTSONDE_CLICKHOUSE_PORT=" in exported and "CONTROLLER_URL=http" in exported
 
 
 def test_a_version_is_registered_from_mlflow_with_where_it_comes_from(

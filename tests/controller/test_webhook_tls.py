@@ -1,7 +1,6 @@
 """That the connection to a checked address is made, and verified, under the host's name: with a real TLS server."""
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 import threading
@@ -15,10 +14,10 @@ import pytest
 from driftsonde.adapters.outbound import Request, Sender
 from driftsonde.adapters.webhook import parse_secret
 from driftsonde.core.control.retry import Answer
+from required import need_program
 from webhook_receiver import SECRET
 
-OPENSSL = shutil.which("openssl")
-pytestmark = [pytest.mark.io, pytest.mark.skipif(OPENSSL is None, reason="openssl makes the certificate")]
+pytestmark = pytest.mark.io
 
 HOST = "hooks.example.test"
 
@@ -36,7 +35,16 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command = [
+        need_program("openssl", "openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+    ]
     command += ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
 

@@ -52,6 +52,7 @@ from driftsonde.commands.progress import progress
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.events import InvalidEvent
 from driftsonde.core.origin import Origin, merged
+from driftsonde.core.outcomes import classes_of
 from driftsonde.core.spec import ModelSpec, Task
 from driftsonde.replay.files import UnreadableFile
 from driftsonde.replay.mapping import Choices, WrongChoice
@@ -222,7 +223,7 @@ def baseline_of(spec: ModelSpec, version: str, file: Path, *, aside: bool = Fals
 
 
 def _check_classes(spec: ModelSpec, log: Log) -> None:
-    unknown = sorted(set(log.classes) - set(spec.classes))
+    unknown = sorted(set(log.classes) - set(classes_of(spec)))
     if spec.task is not Task.REGRESSION and unknown:
         raise WrongChoice(
             f"{log.file.path}: has the class {unknown[0]!r}, which is not among the spec's classes"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from driftsonde.adapters.api_client import URL_VARIABLE
 from driftsonde.adapters.settings import Settings, environment
 from driftsonde.commands.errors import Failed, end_on_sigterm, settings_of_environment, world_failures
 from driftsonde.standalone.child import ChildFailed
@@ -56,6 +57,7 @@ def describe(cluster: Cluster, directory: Path) -> str:
     """Where things are, and how to send the first event."""
     kafka, clickhouse = cluster.settings.kafka, cluster.settings.clickhouse
     exports = environment(Settings(kafka=kafka, clickhouse=clickhouse))
+    exports[URL_VARIABLE] = cluster.controller_url
     lines = [f"export {name}={value}" for name, value in exports.items()]
     return f"""\
 Kafka        {kafka.bootstrap_servers}
