@@ -206,12 +206,7 @@ class WaitingLabels:
         if self.index.missing_below == 0:
             return tuple(prediction_id for prediction_id, places in hot.items() if not places)
         copies_until_ms = self.index.missing_until_ms + self._plan(model).spec.lateness_ms
-        return tuple(
-            prediction_id
-            for prediction_id, places in hot.items()
-            if all(entries.stream.variant is Variant.SHADOW for entries, _ in places)
-            or min(entries.arrived_ms for entries, _ in places) < copies_until_ms
-        )
+        return tuple(i for i, places in hot.items() if _may_have_copies(places, copies_until_ms))
 
     def _late_pairs(self, gate_ms: int) -> list[Pair]:
         """The labels that have waited, with the predictions that are seen from this gate on and were not before."""
@@ -293,3 +288,13 @@ class WaitingLabels:
         if plan is None:
             raise LookupError(f"model {model} was checked and has gone")
         return plan
+
+
+def _may_have_copies(places: Iterable[Place], until_ms: int) -> bool:
+    """Whether there may be copies that came before these: of what came until then, and of shadows alone."""
+    is_whole = False
+    for entries, _ in places:
+        if entries.arrived_ms < until_ms:
+            return True
+        is_whole = is_whole or entries.stream.variant is not Variant.SHADOW
+    return not is_whole
