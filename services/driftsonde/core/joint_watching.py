@@ -4,7 +4,6 @@ u of the Mahalanobis shift is D^2 / (d (1/N + 1/M)), of the reconstruction error
 standard errors: both about chi-square over its degrees of freedom, d and 1, where rows are independent and nothing is wrong.
 So, like PSI, they are learned from healthy windows and their season, and a call needs the evidence and the practical bar. It
 lasts as long as there is evidence and half the effect of the bar: one degree of freedom forgets slowly by itself.
-Besides what drift and performance may cost, this is allowed a quarter of the budget's false pages.
 """
 
 from collections.abc import Sequence
@@ -13,11 +12,11 @@ import numpy as np
 
 from driftsonde.core.baseline import Joint
 from driftsonde.core.joint_numbers import RECONSTRUCTION, SHIFT, reference_rows, usual_reconstruction
+from driftsonde.core.page_budget import JOINT, log_page_bar
 from driftsonde.core.plan import Plan
 from driftsonde.core.spec import MultivariateRule
 from driftsonde.core.statistics.counts import FloatArray
 from driftsonde.core.statistics.discovery import e_benjamini_hochberg
-from driftsonde.core.statistics.evidence import log_alarm_bar
 from driftsonde.core.statistics.level_detector import (
     Level,
     accept_level,
@@ -31,7 +30,6 @@ from driftsonde.core.verdict import Metric
 from driftsonde.core.watching import DriftWatch
 
 NUMBERS = (SHIFT, RECONSTRUCTION)
-_SHARE_OF_BUDGET = 4
 
 
 def watch_joint(
@@ -50,7 +48,7 @@ def watch_joint(
         return known, None
     values = np.array([found[name].value for name in NUMBERS])
     level, size = _level(plan.joint, rule, values, found[SHIFT].n)
-    bar = log_alarm_bar(budget.windows(plan.spec.window_ms), budget.false_pages / _SHARE_OF_BUDGET)
+    bar = log_page_bar(plan, JOINT)
     learns = np.array([name not in known.alarmed for name in NUMBERS])
     detector = observe_level(known.detector, level, start_ms, bar + np.log(len(NUMBERS)), learns)
     if learning:

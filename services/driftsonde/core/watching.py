@@ -4,11 +4,10 @@ It is one value of the model's state, moved on by every judged window. Until a v
 what is usual (`Budget.learning_windows`), nothing is called here, and each window is held against its bars by itself; windows that
 breach those are not learned. From then on an alarm needs evidence that keeps the budget:
 
-    bar = windows in the period / false pages allowed, of which performance gets one half, drift and quality a quarter each;
+    bar = windows in the period / false pages allowed (`page_budget`: how these are shared out);
     drift: e-BH over the columns' e-detectors, and the PSI of the window at its practical bar when it begins;
     quality: likewise over the columns' rates (`watching_quality`), and the model's rows (`watching_volume`);
-    performance: accuracy, or a regression's error (`watching_errors`); one half of its share for the whole model, the other for
-    its segments in equal parts.
+    performance: accuracy, or a regression's error (`watching_errors`), of the whole model and of its segments.
 """
 
 import math
@@ -20,12 +19,12 @@ import numpy as np
 
 from driftsonde.core.chunks import WHOLE
 from driftsonde.core.inputs import InputsLayout
+from driftsonde.core.page_budget import DRIFT, OUTCOMES, SEGMENTS, log_page_bar
 from driftsonde.core.plan import Plan
 from driftsonde.core.signals import Rule
 from driftsonde.core.spec import Task
 from driftsonde.core.statistics.counts import FloatArray
 from driftsonde.core.statistics.discovery import e_benjamini_hochberg
-from driftsonde.core.statistics.evidence import log_alarm_bar
 from driftsonde.core.statistics.level_detector import (
     LevelDetector,
     accept_level,
@@ -109,7 +108,7 @@ def watch_drift(
     level = level_of_psi(values, freedom, inverse_rows, rule.psi)
     # A column without rows is as usual: no evidence, nothing learned.
     level = replace(level, value=np.where(seen, level.value, level.expected))
-    bar = log_alarm_bar(budget.windows(plan.spec.window_ms), budget.false_pages / 4)
+    bar = log_page_bar(plan, DRIFT)
     learns = seen & np.array([column not in known.alarmed for column in columns])
     detector = observe_level(known.detector, level, key.window_start_ms, bar + math.log(len(columns)), learns)
     if learning:
@@ -181,9 +180,9 @@ def _watch_error(
 
 
 def _performance_bar(key: WindowKey, plan: Plan) -> float:
-    budget, segments = plan.spec.policy.budget, max(1, len(plan.slicing.labels) - 1)
-    pages = budget.false_pages / (4 if key.segment == WHOLE else 4 * segments)
-    return log_alarm_bar(budget.windows(plan.spec.window_ms), pages)
+    if key.segment == WHOLE:
+        return log_page_bar(plan, OUTCOMES)
+    return log_page_bar(plan, SEGMENTS, max(1, len(plan.slicing.labels) - 1))
 
 
 def watch_rates(

@@ -2,8 +2,8 @@
 not so in the baseline: an e-detector for each column's.
 
 As `watching`: while a version's healthy windows are few each window is held against its bars by itself; from then on a rate is
-called where the evidence keeps the budget (e-BH over all rates, a quarter of the model's false pages, half of which is the
-volume's where that is watched) and the window's rate is beyond its practical bar; the call lasts while the evidence does.
+called where the evidence keeps the budget (e-BH over all rates) and the window's rate is beyond its practical bar; the call lasts
+while the evidence does.
 
 Of constant columns a window counts as one trial, however many rows it has: rows of a night are too alike for more. What is often
 constant while healthy windows are learned is learned as such, and until then nothing is called.
@@ -21,10 +21,10 @@ from driftsonde.core.baseline import NumericReference
 from driftsonde.core.column_health import CONSTANT
 from driftsonde.core.events import Floats
 from driftsonde.core.inputs import InputsLayout
+from driftsonde.core.page_budget import QUALITY, log_page_bar, quality_parts
 from driftsonde.core.plan import Plan
-from driftsonde.core.spec import Policy, QualityRule
+from driftsonde.core.spec import QualityRule
 from driftsonde.core.statistics.discovery import e_benjamini_hochberg
-from driftsonde.core.statistics.evidence import log_alarm_bar
 from driftsonde.core.statistics.share_detector import (
     ShareDetector,
     accept_share,
@@ -35,7 +35,6 @@ from driftsonde.core.statistics.share_detector import (
 )
 from driftsonde.core.verdict import Metric
 
-_SHARE_OF_BUDGET = 4
 MISSING, UNSEEN, OUT_OF_RANGE = "missing_rate", "unseen_rate", "out_of_range_rate"
 RATES = frozenset({MISSING, UNSEEN, OUT_OF_RANGE, CONSTANT})
 _OFTEN_CONSTANT = 0.25  # how much more often than usual, of all windows
@@ -70,7 +69,7 @@ def watch_quality(
     if learning and any(metric.breached for metric in found.values()):
         return known, None
     n, value, bars = np.array([_seen(found.get(rate)) for rate in rates]).T
-    log_bar = log_alarm_bar(budget.windows(plan.spec.window_ms), pages_allowed(plan.spec.policy))
+    log_bar = log_page_bar(plan, QUALITY, quality_parts(plan.spec.policy))
     learns = np.ones(len(rates), dtype=np.bool_)
     if known.alarmed:
         learns[[rate in known.alarmed for rate in rates]] = False
@@ -91,11 +90,6 @@ def _seen(metric: Metric | None) -> tuple[float, float, float]:
     if metric is None:
         return 0.0, 0.0, math.inf
     return 1.0 if metric.name == CONSTANT else float(metric.n), metric.value, metric.threshold
-
-
-def pages_allowed(policy: Policy) -> float:
-    """How many false pages of the budget's period the columns' rates may have, and as many the volume, where it is watched."""
-    return policy.budget.false_pages / _SHARE_OF_BUDGET / (2 if policy.quality.volume else 1)
 
 
 def cleared_quality(known: QualityWatch) -> QualityWatch:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
+from driftsonde.core.page_budget import QUALITY, log_page_bar, quality_parts
 from driftsonde.core.plan import Plan
-from driftsonde.core.statistics.evidence import EFFECTS, log_alarm_bar
+from driftsonde.core.statistics.evidence import EFFECTS
 from driftsonde.core.statistics.level_detector import (
     Level,
     LevelDetector,
@@ -27,7 +28,6 @@ from driftsonde.core.statistics.level_detector import (
 )
 from driftsonde.core.verdict import Metric
 from driftsonde.core.volume import RATIO
-from driftsonde.core.watching_quality import pages_allowed
 
 # Where fewer rows are expected, chance alone halves them, and 1 / rows has a tail that no gamma has.
 FEWEST = 50
@@ -57,7 +57,7 @@ def watch_volume(
         return known, unheld
     known = known or VolumeWatch(new_level_detector((2,)))
     budget = plan.spec.policy.budget
-    log_bar = log_alarm_bar(budget.windows(plan.spec.window_ms), pages_allowed(plan.spec.policy) / 2)
+    log_bar = log_page_bar(plan, QUALITY, 2 * quality_parts(plan.spec.policy))  # more, and fewer
     alarmed = np.array(known.alarmed)
     level = volume_level(ratio.n, ratio.value, volume)
     detector = observe_level(known.detector, level, window_start_ms, log_bar, ~alarmed)
