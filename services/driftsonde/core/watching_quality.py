@@ -10,7 +10,7 @@ constant while healthy windows are learned is learned as such, and until then no
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftsonde.core.baseline import NumericReference
-from driftsonde.core.column_health import CONSTANT
+from driftsonde.core.column_health import CONSTANT, was_constant
 from driftsonde.core.events import Floats
 from driftsonde.core.inputs import InputsLayout
 from driftsonde.core.page_budget import QUALITY, log_page_bar, quality_parts
@@ -63,12 +63,10 @@ def watch_quality(
         known = QualityWatch(rates, new_share_detector(hits, rows))
     budget = plan.spec.policy.budget
     learning = known.learned < budget.learning_windows
-    found = {
-        (metric.column, metric.name): metric for metric in metrics if metric.name in RATES and metric.n > 0
-    }
-    if learning and any(metric.breached for metric in found.values()):
+    found = [metric for metric in metrics if metric.name in RATES and metric.n > 0]
+    if learning and any(metric.breached for metric in found):
         return known, None
-    n, value, bars = np.array([_seen(found.get(rate)) for rate in rates]).T
+    n, value, bars = _seen(plan.inputs, found)
     log_bar = log_page_bar(plan, QUALITY, quality_parts(plan.spec.policy))
     learns = np.ones(len(rates), dtype=np.bool_)
     if known.alarmed:
@@ -79,17 +77,25 @@ def watch_quality(
         return QualityWatch(rates, accept_share(detector), learned=known.learned + 1), None
     evidence = share_evidence(detector)
     # One window in which a column varies shows that it is constant no longer.
-    lasting = ~learns & (evidence > 0) & (~_of_constants(rates) | (value > bars))
+    lasting = ~learns & (evidence > 0)
+    lasting[2::3] &= (value > bars)[2::3]
     called = (e_benjamini_hochberg(evidence, log_bar) & (value > bars)) | lasting
     alarmed = frozenset(rates[place] for place in np.flatnonzero(called).tolist())
     return QualityWatch(rates, detector, alarmed, known.learned), alarmed
 
 
-def _seen(metric: Metric | None) -> tuple[float, float, float]:
-    """Rows, rate and bar; a rate without rows is no evidence and nothing to learn. Of a constant column one window, not its rows."""
-    if metric is None:
-        return 0.0, 0.0, math.inf
-    return 1.0 if metric.name == CONSTANT else float(metric.n), metric.value, metric.threshold
+def _seen(layout: InputsLayout, found: Sequence[Metric]) -> tuple[Floats, Floats, Floats]:
+    """Rows, value and bar of each rate: without rows it is no evidence and nothing to learn. Of a constant column one window, not
+    its rows; it is told only where it is (`judge_columns`). There are thousands: they go by column, not by rate."""
+    places, varied = _places(layout)
+    n, value = np.zeros((2, len(places) + 1))  # the last one is of columns that the layout has not
+    bars = np.full(len(places) + 1, math.inf)
+    if found:
+        columns, names, rows, values, _, _, thresholds, _ = zip(*found, strict=True)
+        where = [places.get(rate, -1) for rate in zip(columns, names, strict=True)]
+        n[where], value[where], bars[where] = rows, values, thresholds
+    n[2:-1:3] = (n[:-1:3] > 0) & varied
+    return n[:-1], value[:-1], bars[:-1]
 
 
 def cleared_quality(known: QualityWatch) -> QualityWatch:
@@ -99,8 +105,8 @@ def cleared_quality(known: QualityWatch) -> QualityWatch:
 
 @lru_cache(maxsize=256)
 def _baseline(layout: InputsLayout) -> tuple[tuple[Rate, ...], Floats, Floats]:
-    """The rates of all columns, and the baseline's counts and rows of each: missing, out of range or unseen, and constant, of
-    which the baseline, being one window, says nothing."""
+    """The rates of all columns, and the baseline's counts and rows of each. Three a column: missing, out of range or unseen, and
+    constant, of which the baseline, being one window, says nothing."""
     rates: list[Rate] = []
     hits: list[float] = []
     rows: list[float] = []
@@ -116,8 +122,11 @@ def _baseline(layout: InputsLayout) -> tuple[tuple[Rate, ...], Floats, Floats]:
 
 
 @lru_cache(maxsize=256)
-def _of_constants(rates: tuple[Rate, ...]) -> npt.NDArray[np.bool_]:
-    return np.array([name == CONSTANT for _, name in rates])
+def _places(layout: InputsLayout) -> tuple[Mapping[Rate, int], npt.NDArray[np.bool_]]:
+    """The place of each rate, and which columns have more than one value in the baseline."""
+    rates, *_ = _baseline(layout)
+    varied = np.array([not was_constant(reference) for reference in layout.references])
+    return {rate: place for place, rate in enumerate(rates)}, varied
 
 
 @lru_cache(maxsize=256)
