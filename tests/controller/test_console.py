@@ -18,7 +18,13 @@ from driftsonde.controller.console_pages import COOKIE
 from driftsonde.controller.door import Door
 from driftsonde.controller.problems import Unavailable
 from driftsonde.core.control.incidents import Status
-from driftsonde.core.control.inputs import Registered, RolloutChange, RolloutWish, SplitChange
+from driftsonde.core.control.inputs import (
+    AutomationChange,
+    Registered,
+    RolloutChange,
+    RolloutWish,
+    SplitChange,
+)
 from driftsonde.core.control.policy import Governance
 from driftsonde.core.control.proving import LiveNumber
 from driftsonde.core.control.registered import Registration
@@ -235,7 +241,7 @@ def test_a_canary_set_by_hand_is_a_rollout_that_one_click_takes_back(store: Stor
         text = text_of(page.get("/rollouts/fraud"))
         assert "under way Canary at 30 %, set by bob: a look at it" in text
         assert "no policy moves it on" in text
-        assert re.search("Not worse than the champion by more than|Undecided", text)
+        assert "No window of this rollout has labelled rows of both versions yet." in text
         assert "Pause" not in text
         assert "Earlier version 2 in place of 1: taken back" in text
         desk.now_ms += 1
@@ -278,12 +284,55 @@ def test_every_button_of_a_rollout(
     rolling: tuple[httpx.Client, Desk], action: str, said: str, split: str
 ) -> None:
     page, desk = rolling
-    text = text_of(page.post("/rollouts/fraud", data={"action": action, "reason": "tested <i>"}))
+    form = {"action": action, "reason": "tested <i>", "confirmed": "yes"}
+    text = text_of(page.post("/rollouts/fraud", data=form))
     assert said in text
     assert split in text
     assert "tested <i>" in text
     last = max((r.last for r in desk.state.model("fraud").records.values()), key=lambda d: d.sequence)
     assert last.actor == "local"
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("advance", "Next stage? This speaks against it"),
+        ("promote", "It leaves out what is still ahead: 25 %, 50 %"),
+    ],
+)
+def test_what_goes_against_the_evidence_asks_first_and_wants_a_reason(
+    rolling: tuple[httpx.Client, Desk], action: str, said: str
+) -> None:
+    page, desk = rolling
+    desk.submit(AutomationChange("fraud", True, "ada", "a freeze")).result()
+    before = desk.state
+    for form in ({"reason": "sure"}, {"confirmed": "yes", "reason": " "}):
+        text = text_of(page.post("/rollouts/fraud", data={"action": action, **form}))
+        assert said in text
+        assert "Automation is stopped by ada: a freeze" in text
+        assert "<li>Undecided: it may still be worse" in page.get("/rollouts/fraud", params={"ask": action}).text
+        assert "all the same" in text
+        assert desk.state is before
+    assert 'value="sure"' in page.post("/rollouts/fraud", data={"action": action, "reason": "sure"}).text
+    text_of(page.post("/rollouts/fraud", data={"action": action, "confirmed": "yes", "reason": "sure"}))
+    assert desk.state is not before
+
+
+def test_a_second_rollout_begins_without_evidence(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, desk = rolling
+    assert "No window" not in text_of(page.get("/rollouts/fraud"))
+    text_of(page.post("/rollouts/fraud", data={"action": "rollback"}))
+    desk.now_ms += 1
+    again = text_of(page.post("/rollouts/fraud", data={"action": "start", "version": "2"}))
+    assert "No window of this rollout has labelled rows of both versions yet." in again
+
+
+def test_a_champion_that_was_taken_back_was_the_champion(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, desk = rolling
+    for wish in (RolloutWish.PROMOTE, RolloutWish.ROLLBACK):
+        desk.now_ms += 1
+        desk.submit(RolloutChange("fraud", wish, "ada")).result()
+    assert "champion taken back here" in text_of(page.get("/rollouts/fraud"))
 
 
 def test_a_paused_rollout_goes_on_and_one_that_is_over_can_be_started_anew(

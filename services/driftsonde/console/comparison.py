@@ -29,6 +29,7 @@ SELECT toUnixTimestamp64Milli(window_start) AS start_ms, toUnixTimestamp64Milli(
        toInt64(round(sumIf(n * value, variant != 'champion'))) AS correct
 FROM metrics_as_judged FINAL
 WHERE model = {model:String} AND segment = '' AND column = '' AND metric = 'accuracy' AND n > 0
+      AND toUnixTimestamp64Milli(window_end) > {since_ms:Int64}
       AND (variant = 'champion' OR (version = {version:String} AND variant IN ('canary', 'shadow')))
 GROUP BY window_start
 HAVING champion_labelled > 0 AND labelled > 0
@@ -54,32 +55,40 @@ SELECT toUnixTimestamp64Milli(window_start) AS start_ms, toUnixTimestamp64Milli(
        threshold
 FROM metrics_as_judged FINAL
 WHERE model = {model:String} AND version = {version:String} AND variant = 'shadow' AND segment = '' AND column = ''
-      AND metric = {metric:String}
+      AND metric = {metric:String} AND toUnixTimestamp64Milli(window_end) > {since_ms:Int64}
 ORDER BY window_start
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The sequence as a page shows it. `labelled`: rows of the new version so far; `rows`: one a window, newest first, at most `MOST_ROWS`."""
+    """The sequence as a page shows it. `favours`: the new version is not worse, with confidence; `labelled`: rows of the new
+    version so far; `rows`: one a window, newest first, at most `MOST_ROWS`."""
 
     chart: Chart
     sentence: str
+    favours: bool
     labelled: int
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def read_arms(store: Store, model: str, version: str) -> list[ArmsWindow]:
-    """In the order of event time, as far back as results are kept. Raises what `Store` raises."""
-    rows = store.query_rows(_OUTCOMES, {"model": model, "version": version})
+def read_arms(store: Store, model: str, version: str, since_ms: int = 0) -> list[ArmsWindow]:
+    """In the order of event time, of the windows that end after `since_ms`, as far back as results are kept. Raises what
+    `Store` raises."""
+    rows = store.query_rows(_OUTCOMES, {"model": model, "version": version, "since_ms": since_ms})
     return [ArmsWindow(*(int(value) for value in row)) for row in rows]
 
 
-def read_pairs(store: Store, model: str, version: str, rule: CanaryRule) -> Series | None:
-    """New version minus champion where it shadowed, as the judge saw it (see `core.contest`); None without pairs. Raises what
-    `Store` raises."""
-    asked: dict[str, object] = {"model": model, "version": version, "metric": PAIRED_DIFFERENCE}
+def read_pairs(store: Store, model: str, version: str, rule: CanaryRule, since_ms: int = 0) -> Series | None:
+    """New version minus champion where it shadowed, as the judge saw it (see `core.contest`), of the windows that end after
+    `since_ms`; None without pairs. Raises what `Store` raises."""
+    asked: dict[str, object] = {
+        "model": model,
+        "version": version,
+        "metric": PAIRED_DIFFERENCE,
+        "since_ms": since_ms,
+    }
     rows = store.query_rows(_PAIRED, asked)
     if not rows:
         return None
@@ -144,7 +153,9 @@ def shown(sequence: Series, rule: CanaryRule) -> Shown:
         for place in reversed(range(len(sequence.n)))
     ]
     header = ("Window", "Labelled so far", "Difference", "Interval")
-    return Shown(chart, _sentence(sequence, rule), int(sequence.n[-1]), header, tuple(rows[:MOST_ROWS]))
+    labelled = int(sequence.n[-1])
+    favours = labelled >= rule.min_labels and float(sequence.lower[-1]) > -rule.margin
+    return Shown(chart, _sentence(sequence, rule), favours, labelled, header, tuple(rows[:MOST_ROWS]))
 
 
 def _last_of_each_cell(axis: TimeAxis, sequence: Series) -> Series:

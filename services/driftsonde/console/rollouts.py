@@ -1,6 +1,6 @@
 """Rollouts as people follow them: where each is, how requests are split, what it waits for, what was done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -84,7 +84,8 @@ class RolloutView:
 
     waits: what holds the next stage back. incidents: those of the version that are open, by id. live: what it has to show
     before it is the champion. spending: what retrainings cost, "" where nothing is known. choices: versions that could be sent
-    on their way now. may_end: a canary of people's making, which one click takes back.
+    on their way now. may_end: a canary of people's making, which one click takes back. objections: what speaks against a wish, so
+    that a person has to say why all the same.
     """
 
     model: str
@@ -98,6 +99,7 @@ class RolloutView:
     spending: str
     wishes: tuple[RolloutWish, ...]
     may_end: bool
+    objections: Mapping[RolloutWish, tuple[str, ...]]
     done: tuple[Deed, ...]
     earlier: tuple[RolloutLine, ...]
     choices: tuple[str, ...]
@@ -105,23 +107,30 @@ class RolloutView:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A rollout, and who set it where that was no policy."""
+    """A rollout, and who set it where that was no policy. `reigned`: it came to be the champion, whatever became of it then."""
 
     rollout: Rollout
     hand: HandSet | None = None
+    reigned: bool = False
 
 
 def rollouts_of(model: ModelState) -> list[Known]:
     """Of each rollout that is still known what became of it, those under way first, then the newest."""
-    found: dict[str, Rollout] = {}
+    found: dict[str, Known] = {}
     steps = [step for record in model.records.values() for step in record.steps]
     for step in sorted(steps, key=lambda step: (step.timestamp_ms, step.sequence)):
         if step.detail.rollout is not None:
-            found[step.detail.rollout.id] = step.detail.rollout
+            _note(found, step.detail.rollout)
     if model.rollout is not None:
-        found[model.rollout.id] = model.rollout
-    known = [Known(it) for it in found.values()] + [Known(it.rollout, it) for it in set_by_hand(model)]
+        _note(found, model.rollout)
+    known = [*found.values(), *(Known(it.rollout, it) for it in set_by_hand(model))]
     return sorted(known, key=_active_first)
+
+
+def _note(found: dict[str, Known], rollout: Rollout) -> None:
+    before = found.get(rollout.id)
+    reigned = rollout.status is RolloutStatus.PROMOTED or (before is not None and before.reigned)
+    found[rollout.id] = Known(rollout, reigned=reigned)
 
 
 def _active_first(known: Known) -> tuple[bool, int, str]:
@@ -153,7 +162,7 @@ def rollout_line(known: Known, traffic: Traffic | None, now: datetime) -> Rollou
         at=rollout.at,
         started=moment(rollout.started_ms, now) if rollout.started_ms else None,
         lasted=age(timedelta(milliseconds=now_ms - rollout.since_ms)) if rollout.since_ms else "",
-        stages=tuple(_stages(rollout)) if hand is None else (),
+        stages=tuple(_stages(known)) if hand is None else (),
         by_hand=f"{set_by}{why}",
         split=split_text(traffic.split) if traffic and rollout.active else "",
     )
@@ -164,6 +173,14 @@ def current_rollout(model: ModelState) -> Known | None:
     return next(iter(rollouts_of(model)), None)
 
 
+def evidence_since_ms(model: ModelState) -> int:
+    """From when on windows speak of the current rollout: its start where its version has had another one before, and else
+    all do, also those of a replay, whose event time is long past."""
+    current, *earlier = rollouts_of(model)
+    again = any(it.rollout.version == current.rollout.version for it in earlier)
+    return current.rollout.started_ms if again else 0
+
+
 def rollout_view(
     model: ModelState,
     rule: RolloutRule,
@@ -172,9 +189,10 @@ def rollout_view(
     no_evidence: str,
     live: Sequence[Criterion],
     spent: Spending | None,
+    stopped: str,
     now: datetime,
 ) -> RolloutView:
-    """`versions` are those that are registered."""
+    """`versions` are those that are registered; `stopped`: who stopped the automation and why, "" where it runs."""
     every = rollouts_of(model)
     known = current_rollout(model)
     rollout, hand = (known.rollout, known.hand) if known else (None, None)
@@ -185,28 +203,62 @@ def rollout_view(
         and (serving is None or serving.variant is not Variant.CHAMPION)
     )
     busy = rollout is not None and rollout.active
+    waits = tuple(_waits(model, rollout, rule, evidence, now)) if rollout and busy and not hand else ()
     return RolloutView(
         model=model.model,
         line=rollout_line(known, model.traffic, now) if known else None,
         split=_split(model.traffic),
         evidence=evidence,
         no_evidence=no_evidence,
-        waits=tuple(_waits(model, rollout, rule, evidence, now)) if rollout and busy and not hand else (),
+        waits=waits,
         incidents=tuple(_open_incidents(model, rollout.version)) if rollout and busy else (),
         live=tuple(live) if busy else (),
         spending=_spending_text(spent),
         wishes=_WISHES[rollout.status] if rollout and not gone and not hand else (),
         may_end=busy and hand is not None,
+        objections=_objections(model, rollout, evidence, no_evidence, waits, stopped)
+        if rollout and busy and not hand
+        else {},
         done=_done(model, rollout, now) if rollout else (),
         earlier=tuple(rollout_line(it, model.traffic, now) for it in every[1:]),
         choices=() if busy or model.traffic is None else _choices(model.traffic, versions),
     )
 
 
-def _stages(rollout: Rollout) -> list[StageLine]:
-    names = [f"{100 * weight:g} %" if weight else "shadow" for weight in rollout.weights] + ["champion"]
-    promoted = rollout.status is RolloutStatus.PROMOTED
-    at = len(rollout.weights) if promoted else rollout.stage
+def _objections(
+    model: ModelState,
+    rollout: Rollout,
+    evidence: Shown | None,
+    no_evidence: str,
+    waits: Sequence[str],
+    stopped: str,
+) -> dict[RolloutWish, tuple[str, ...]]:
+    found = "" if evidence and evidence.favours else evidence.sentence if evidence else no_evidence
+    alarms = len(_open_incidents(model, rollout.version))
+    told = (
+        found,
+        *waits,
+        f"{format_plural(alarms, 'incident')} of this version open" if alarms else "",
+        f"Automation is stopped by {stopped}" if stopped else "",
+    )
+    against = tuple(text[:1].upper() + text[1:].removesuffix(".") for text in told if text)
+    skipped = ", ".join(_stage_name(weight) for weight in rollout.weights[rollout.stage + 1 :])
+    left_out = (f"It leaves out what is still ahead: {skipped}",) if skipped else ()
+    return {RolloutWish.ADVANCE: against, RolloutWish.PROMOTE: (*against, *left_out)}
+
+
+def _stage_name(weight: float) -> str:
+    """
+    >>> _stage_name(0.0), _stage_name(0.05)
+    ('shadow', '5 %')
+    """
+    return f"{100 * weight:g} %" if weight else "shadow"
+
+
+def _stages(known: Known) -> list[StageLine]:
+    rollout = known.rollout
+    names = [*(_stage_name(weight) for weight in rollout.weights), "champion"]
+    at = len(rollout.weights) if known.reigned else rollout.stage
     here = "left" if rollout.status is RolloutStatus.ROLLED_BACK else "here"
     return [
         StageLine(name, "done" if place < at else here if place == at else "ahead")

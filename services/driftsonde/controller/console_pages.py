@@ -26,7 +26,7 @@ from driftsonde.core.events import InvalidEvent
 
 COOKIE = "driftsonde_token"
 _MAX_FORM_BYTES = 16_384
-_MAX_REASON = 2_000
+MAX_REASON = 2_000
 _HEADERS = {
     # Drawings are placed by style attributes; everything else comes from this server's own files.
     "Content-Security-Policy": (
@@ -140,8 +140,8 @@ class Pages:
             return again(422, "This page is older than the server: try again.")
         if not person.role.permits(button.role):
             return again(403, f"This needs the role {button.role}.")
-        if len(form.get("reason", "")) > _MAX_REASON:
-            return again(422, f"A reason has at most {_MAX_REASON:,} characters.")
+        if len(form.get("reason", "")) > MAX_REASON:
+            return again(422, f"A reason has at most {MAX_REASON:,} characters.")
         try:
             submit(self.backend, button.make(subject, form, person.name))
         except (Refused, Unknown, InvalidSplit) as error:

@@ -3,16 +3,22 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.console.comparison import Shown, read_arms, read_pairs, sequence_of, shown
-from driftsonde.console.rollouts import RolloutView, current_rollout, rollout_lines, rollout_view
+from driftsonde.console.rollouts import (
+    RolloutView,
+    current_rollout,
+    evidence_since_ms,
+    rollout_lines,
+    rollout_view,
+)
 from driftsonde.controller.backend import Backend
-from driftsonde.controller.console_pages import Button, Form, Pages, form_of
+from driftsonde.controller.console_pages import MAX_REASON, Button, Form, Pages, form_of
 from driftsonde.core.control.access import Person, Role
 from driftsonde.core.control.inputs import (
     Refused,
@@ -73,11 +79,14 @@ def rollout_pages_router(pages: Pages) -> APIRouter:
     )
     buttons = {**CHANGES, "start": Button("start", "Start", Role.APPROVER, start), "end": take_back}
 
-    def page(model: str, person: Person, status: int = 200, notice: str = "") -> HTMLResponse:
+    def page(
+        model: str, person: Person, status: int = 200, notice: str = "", ask: str = "", reason: str = ""
+    ) -> HTMLResponse:
         view = _view(backend, model)
         if view is None:
             return pages.trouble(person, 404, "No such model", f"No model {model!r} is registered.")
         may = person.role.permits(Role.APPROVER)
+        against = _against(view, ask) if may else ()
         return pages.show(
             "rollout.html",
             person,
@@ -87,6 +96,9 @@ def rollout_pages_router(pages: Pages) -> APIRouter:
             actions=[*(CHANGES[it.value] for it in view.wishes), *([take_back] if view.may_end else [])]
             if may
             else [],
+            asked=CHANGES[ask] if against else None,
+            against=against,
+            reason=reason,
             may_start=may and bool(view.choices),
         )
 
@@ -103,21 +115,36 @@ def rollout_pages_router(pages: Pages) -> APIRouter:
         return pages.show("rollouts.html", person, lines=lines, others=others)
 
     @router.get("/rollouts/{model}")
-    def one(model: str, person: Who) -> HTMLResponse:
-        return page(model, person)
+    def one(model: str, person: Who, ask: str = "", reason: str = "") -> HTMLResponse:
+        return page(model, person, ask=ask, reason=reason)
 
     @router.post("/rollouts/{model}")
     def change(model: str, person: Who, form: Annotated[Form, Depends(form_of)]) -> Response:
+        here, action, reason = (
+            f"/rollouts/{quote(model, safe='')}",
+            form.get("action", ""),
+            form.get("reason", ""),
+        )
+        sure = "confirmed" in form and reason.strip()
+        view = None if sure or action not in CHANGES else _view(backend, model)
+        if view is not None and _against(view, action) and person.role.permits(Role.APPROVER):
+            return RedirectResponse(
+                f"{here}?{urlencode({'ask': action, 'reason': reason[:MAX_REASON]})}", 303
+            )
         return pages.press(
             buttons,
             model,
             form,
             person,
             lambda status, notice: page(model, person, status, notice),
-            f"/rollouts/{quote(model, safe='')}",
+            here,
         )
 
     return router
+
+
+def _against(view: RolloutView, action: str) -> tuple[str, ...]:
+    return next((told for wish, told in view.objections.items() if wish == action), ())
 
 
 def _view(backend: Backend, model: str) -> RolloutView | None:
@@ -125,16 +152,21 @@ def _view(backend: Backend, model: str) -> RolloutView | None:
     if spec is None:
         return None
     known, now = current_rollout(state), datetime.now(UTC)
-    evidence, no_evidence = _evidence(backend, spec, known.rollout.version) if known else (None, "")
+    evidence, no_evidence = (
+        _evidence(backend, spec, known.rollout.version, evidence_since_ms(state)) if known else (None, "")
+    )
     production = spec.policy.promotion.production
     live = proofs(state, known.rollout.version, production, backend.live(model)) if known else ()
     account = Account(spec.policy.actions.retrain_budget, spec.value_unit)
     spent = spending_of(state.records.values(), account, int(now.timestamp() * 1000) - _MONTH_MS)
     versions = backend.catalogue().versions_of(model)
-    return rollout_view(state, spec.policy.rollout, versions, evidence, no_evidence, live, spent, now)
+    stopped = backend.state().stopped(model)
+    return rollout_view(
+        state, spec.policy.rollout, versions, evidence, no_evidence, live, spent, stopped, now
+    )
 
 
-def _evidence(backend: Backend, spec: ModelSpec, version: str) -> tuple[Shown | None, str]:
+def _evidence(backend: Backend, spec: ModelSpec, version: str, since_ms: int) -> tuple[Shown | None, str]:
     """The sequence; or why there is none."""
     if spec.task is Task.REGRESSION:
         return (
@@ -143,12 +175,13 @@ def _evidence(backend: Backend, spec: ModelSpec, version: str) -> tuple[Shown | 
             "or the decision. Stages end by that, by their time and by their incidents.",
         )
     try:
-        windows = read_arms(backend.store, spec.name, version)
-        pairs = read_pairs(backend.store, spec.name, version, spec.policy.canary)
+        windows = read_arms(backend.store, spec.name, version, since_ms)
+        pairs = read_pairs(backend.store, spec.name, version, spec.policy.canary, since_ms)
     except (StoreUnavailable, StoreRejected):
         return None, "The store can't be read now, so the evidence is not shown. The buttons work."
     if not windows:
-        return None, "No window has labelled rows of both versions yet."
+        whose = " of this rollout" if since_ms else ""
+        return None, f"No window{whose} has labelled rows of both versions yet."
     rule = spec.policy.canary
     if pairs is None:
         return shown(sequence_of(windows, rule), rule), ""
