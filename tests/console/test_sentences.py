@@ -123,26 +123,37 @@ def test_a_category_that_was_never_seen_and_missing_values_are_told() -> None:
     [
         (None, "No labels yet, so its effect on how well the model does is not known."),
         (
-            Effect("accuracy", 900, 0.91, 0, NAN, False),
+            Effect("accuracy", 900, 0.91, 0, NAN, 0.8, False),
             "Accuracy was 91.0 %; no labels of the time since have come yet.",
         ),
         (
-            Effect("accuracy", 0, NAN, 20, 0.9, False),
-            "Accuracy since: 90.0 % (20 labels); nothing is known of before.",
+            Effect("accuracy", 0, NAN, 20, 0.9, 0.8, False),
+            "Accuracy since: 90.0 % (20 labels); no window within its limit is known of before.",
         ),
         (
-            Effect("accuracy", 900, 0.91, 214, 0.72, True),
-            "Accuracy 91.0 % → 72.0 % since, past its limit (214 labels).",
+            Effect("accuracy", 900, 0.91, 214, 0.72, 0.8, True),
+            "Accuracy 91.0 % → 72.0 % since, past its limit of 80.0 % (214 labels).",
         ),
         (
-            Effect("accuracy", 900, 0.91, 214, 0.81, False),
+            Effect("accuracy", 900, 0.91, 214, 0.81, 0.8, True),
+            "Accuracy 91.0 % → 81.0 % since, past its limit in some windows (214 labels).",
+        ),
+        (
+            Effect("accuracy", 0, NAN, 214, 0.79, 0.8, False),
+            "Accuracy since: 79.0 %, past its limit of 80.0 % (214 labels); no window within its limit is known of before.",
+        ),
+        (
+            Effect("accuracy", 900, 0.91, 214, 0.81, 0.8, False),
             "Accuracy 91.0 % → 81.0 % since, within its limit (214 labels).",
         ),
         (
-            Effect("accuracy", 900, 0.91, 214, 0.9, False),
+            Effect("accuracy", 900, 0.91, 214, 0.9, 0.8, False),
             "Accuracy not affected so far: 90.0 %, before 91.0 % (214 labels).",
         ),
-        (Effect("rmse", 900, 4.0, 214, 6.0, True), "RMSE 4 → 6 since, past its limit (214 labels)."),
+        (
+            Effect("rmse", 900, 4.0, 214, 6.0, 5.0, True),
+            "RMSE 4 → 6 since, past its limit of 5 (214 labels).",
+        ),
     ],
 )
 def test_the_effect_on_the_model_is_a_number_before_and_since(effect: Effect | None, text: str) -> None:

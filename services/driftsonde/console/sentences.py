@@ -75,7 +75,7 @@ def tell(
 
 
 def effect_text(effect: Effect | None, open_still: bool) -> str:
-    """What it does to how well the model does: a number before and since, and whether that is more than chance."""
+    """What it does to how well the model does: a number while it was well and since, and whether that is more than chance."""
     if effect is None:
         return "No labels yet, so its effect on how well the model does is not known."
     name = name_of(effect.metric)
@@ -84,11 +84,14 @@ def effect_text(effect: Effect | None, open_still: bool) -> str:
     if not effect.n_after:
         return f"{title} was {before}; no labels of the time since have come yet."
     labels = format_plural(effect.n_after, "label")
+    beyond = effect.after > effect.limit if effect.metric == "rmse" else effect.after < effect.limit
+    past = f", past its limit of {format_metric(effect.metric, effect.limit)}"
     if not effect.n_before:
-        return f"{title} since: {after} ({labels}); nothing is known of before."
-    worse = effect.after > effect.before if effect.metric == "rmse" else effect.after < effect.before
-    if effect.past_limit and worse:
-        return f"{title} {before} → {after} since, past its limit ({labels})."
+        return f"{title} since: {after}{past if beyond else ''} ({labels}); no window within its limit is known of before."
+    if beyond:
+        return f"{title} {before} → {after} since{past} ({labels})."
+    if effect.past_limit:
+        return f"{title} {before} → {after} since, past its limit in some windows ({labels})."
     if effect.metric == "accuracy" and abs(effect.after - effect.before) > _by_chance(effect):
         return f"{title} {before} → {after} since, within its limit ({labels})."
     so_far = " so far" if open_still else ""

@@ -63,12 +63,15 @@ LIMIT {most:UInt32}
 """
 RANKED_COLUMNS = 20
 
-# How the version did before a moment and from it on, by its headline metric: weighted by labelled rows.
+# How the version did before a moment, in the windows within its limit, and from it on; by its headline metric, weighted by
+# labelled rows.
 _EFFECT = """
-SELECT metric, sumIf(n, NOT later) AS n_before, sumIf(n * value, NOT later) / n_before AS before,
-       sumIf(n, later) AS n_after, sumIf(n * value, later) / n_after AS after, countIf(later AND breached) > 0 AS past_limit
+SELECT metric, sumIf(n, healthy) AS n_before, sumIf(n * value, healthy) / n_before AS before,
+       sumIf(n, later) AS n_after, sumIf(n * value, later) / n_after AS after,
+       argMaxIf(threshold, window_start, later) AS limit, countIf(later AND breached) > 0 AS past_limit
 FROM (
-    SELECT metric, n, value, breached, toUnixTimestamp64Milli(window_start) >= {since_ms:Int64} AS later
+    SELECT metric, window_start, n, value, threshold, breached,
+           toUnixTimestamp64Milli(window_start) >= {since_ms:Int64} AS later, NOT later AND NOT breached AS healthy
     FROM metrics FINAL
     WHERE model = {model:String} AND version = {version:String} AND variant = {variant:String} AND segment = ''
           AND column = '' AND has({performance:Array(String)}, metric) AND n > 0
@@ -92,14 +95,15 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How a version did before something happened and since, over so many labelled rows; NaN over none. `past_limit`: in a
-    window since."""
+    """How a version did before something happened, in windows within its limit, and since, over so many labelled rows; NaN
+    over none. `limit`: the newest since, NaN without one; `past_limit`: in a window since."""
 
     metric: str
     n_before: int
     before: float
     n_after: int
     after: float
+    limit: float
     past_limit: bool
 
 
