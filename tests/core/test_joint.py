@@ -175,7 +175,7 @@ def test_an_episode_of_its_own_begins_and_ends_with_the_columns_ranked() -> None
     rng = np.random.default_rng(6)
     state, signals = watch([rows(rng, 500) for _ in range(30)])
     assert signals == []
-    assert state.joint["1"].learned == 12
+    assert state.watch.joint["1"].learned == 12
     state, signals = watch([rows(rng, 500, broken=True) for _ in range(6)], state, 30)
     assert [(s.rule, s.kind) for s in signals] == [(Rule.MULTIVARIATE, SignalKind.ALERT)]
     (alert,) = signals
@@ -191,4 +191,4 @@ def test_while_it_learns_a_window_far_off_alarms_by_its_bars_and_is_not_learned(
     rng = np.random.default_rng(7)
     state, signals = watch([rows(rng, 500), rows(rng, 500, broken=True)])
     assert [s.kind for s in signals] == [SignalKind.ALERT]
-    assert state.joint["1"].learned == 1
+    assert state.watch.joint["1"].learned == 1

@@ -20,14 +20,13 @@ from driftsonde.core.statistics.discovery import e_benjamini_hochberg
 from driftsonde.core.statistics.level_detector import (
     Level,
     accept_level,
-    clear_level,
     level_evidence,
     level_of_psi,
     new_level_detector,
     observe_level,
 )
 from driftsonde.core.verdict import Metric
-from driftsonde.core.watching import DriftWatch
+from driftsonde.core.watching_drift import DriftWatch
 
 NUMBERS = (SHIFT, RECONSTRUCTION)
 
@@ -59,12 +58,6 @@ def watch_joint(
     called = (e_benjamini_hochberg(evidence, bar) & (size >= 1)) | lasting
     alarmed = frozenset(np.array(NUMBERS)[called].tolist())
     return DriftWatch(identity, detector, alarmed, known.learned), alarmed
-
-
-def cleared(known: DriftWatch) -> DriftWatch:
-    """Once an episode is over: its evidence is gone, and what was learned before it stays."""
-    every = np.ones(len(NUMBERS), dtype=np.bool_)
-    return DriftWatch(known.columns, clear_level(known.detector, every), learned=known.learned)
 
 
 def _level(joint: Joint, rule: MultivariateRule, values: FloatArray, rows: int) -> tuple[Level, FloatArray]:

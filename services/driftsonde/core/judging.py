@@ -15,7 +15,6 @@ from driftsonde.core.episodes import Episode, Persistence, observe
 from driftsonde.core.events import Variant
 from driftsonde.core.iso_time import iso_seconds
 from driftsonde.core.joint_numbers import RECONSTRUCTION, SHIFT
-from driftsonde.core.joint_watching import cleared, watch_joint
 from driftsonde.core.pairs import NO_PAIRS, Pairs
 from driftsonde.core.plan import Plan
 from driftsonde.core.reigns import Arm, Succession
@@ -28,12 +27,12 @@ from driftsonde.core.verdict import Metric
 from driftsonde.core.volume import FRESHNESS, VolumeHistory
 from driftsonde.core.volume import RATIO as VOLUME
 from driftsonde.core.watching import (
-    DriftWatch,
     Watch,
     start_anew,
-    watch_drift,
+    watch_columns,
     watch_performance,
     watch_rates,
+    watch_together,
 )
 from driftsonde.core.window import WindowKey
 
@@ -82,7 +81,6 @@ class ModelState:
     volume: VolumeHistory = field(default_factory=VolumeHistory)
     succession: Succession = field(default_factory=Succession)
     detectors: Mapping[tuple[str, str], Snapshot] = field(default_factory=dict)
-    joint: Mapping[str, DriftWatch] = field(default_factory=dict)
 
     @property
     def sequence(self) -> int:
@@ -129,7 +127,7 @@ def apply_rules(
     episodes = dict(state.episodes)
     signals: list[Signal] = []
     loud: set[tuple[Rule, str]] = set()
-    watch, joint = state.watch, dict(state.joint)
+    watch = state.watch
     for window in sorted(windows, key=lambda w: (w.key.segment != WHOLE, w.key)):
         if window.key.variant is not Variant.CHAMPION:
             continue
@@ -137,10 +135,7 @@ def apply_rules(
         for rule in rules:
             if window.only_volume and not _rows_alone_count(watch, window, rule):
                 continue
-            if rule is Rule.MULTIVARIATE:
-                breaches = _joint_breaches(joint, window, by_rule[rule])
-            else:
-                watch, breaches = _breaches(watch, window, rule, by_rule[rule])
+            watch, breaches = _breaches(watch, window, rule, by_rule[rule])
             if window.key.segment == WHOLE and breaches:
                 loud.add((rule, window.key.version))
             if window.key.segment != WHOLE and breaches and (rule, window.key.version) in loud:
@@ -151,10 +146,8 @@ def apply_rules(
             persistence = _persistence(window, rule, stable)
             after, said = observe(before, bool(breaches), window.key.window_start_ms, persistence)
             episodes[key] = after
-            if SignalKind.RESOLVE in said and rule is not Rule.MULTIVARIATE:
+            if SignalKind.RESOLVE in said:
                 watch = start_anew(watch, key.version, key.segment, rule)
-            elif SignalKind.RESOLVE in said and rule is Rule.MULTIVARIATE and key.version in joint:
-                joint[key.version] = cleared(joint[key.version])
             if not said:
                 continue
             since_ms = before.since_ms if after == Episode() else after.since_ms
@@ -168,10 +161,9 @@ def apply_rules(
     serving = {window.key.version for window in windows if window.key.variant is Variant.CHAMPION}
     if serving and Rule.DRIFT in rules:
         watch = watch.drift_of(serving)
-        joint = {version: one for version, one in joint.items() if version in serving}
     if serving and Rule.PERFORMANCE in rules:
         watch = watch.performance_of(serving)
-    return replace(state, episodes=kept, watch=watch, joint=joint), signals
+    return replace(state, episodes=kept, watch=watch), signals
 
 
 def _rows_alone_count(watch: Watch, window: JudgedWindow, rule: Rule) -> bool:
@@ -190,32 +182,19 @@ def _by_rule(window: JudgedWindow) -> dict[Rule, list[Metric]]:
     return found
 
 
-def _joint_breaches(
-    joint: dict[str, DriftWatch], window: JudgedWindow, numbers: Sequence[Metric]
-) -> list[Metric]:
-    """As `_breaches`; `joint` moves on. With the numbers come the columns that have most of them."""
-    if not numbers or window.key.segment != WHOLE:
-        return []
-    version = window.key.version
-    known, called = watch_joint(joint.get(version), window.key.window_start_ms, window.plan, window.metrics)
-    if known is not None:
-        joint[version] = known
-    breaches = [m for m in numbers if (m.breached if called is None else m.name in called)]
-    shares = sorted(
-        (m for m in window.metrics if m.name in _SHARES), key=lambda m: (-m.value, m.column, m.name)
-    )
-    return [*breaches, *shares[:_SHARES_SHOWN]] if breaches else []
-
-
 def _breaches(
     watch: Watch, window: JudgedWindow, rule: Rule, numbers: Sequence[Metric]
 ) -> tuple[Watch, list[Metric]]:
     """The watch after the window, and those of the rule's numbers of which the evidence says so, or, where it does not say
     anything yet, those beyond their own bars."""
     if rule is Rule.DRIFT and window.key.segment == WHOLE:
-        watch, columns = watch_drift(watch, window.key, window.plan, numbers)
+        watch, columns = watch_columns(watch, window.key, window.plan, numbers)
         if columns is not None:
             return watch, [m for m in numbers if m.column in columns]
+    if rule is Rule.MULTIVARIATE and window.key.segment == WHOLE and numbers:
+        watch, together = watch_together(watch, window.key, window.plan, numbers)
+        breaches = [m for m in numbers if (m.breached if together is None else m.name in together)]
+        return watch, [*breaches, *_largest_shares(window)] if breaches else []
     if rule is Rule.QUALITY and window.key.segment == WHOLE and not window.only_volume:
         watch, rates = watch_rates(watch, window.key, window.plan, window.metrics)
         if rates is not None:
@@ -231,6 +210,12 @@ def _breaches(
         if worse is not None:
             return watch, [m for m in numbers if m.name in ("accuracy", "rmse")] if worse else []
     return watch, [m for m in numbers if m.breached]
+
+
+def _largest_shares(window: JudgedWindow) -> list[Metric]:
+    """The columns that have most of the numbers of many together."""
+    shares = (m for m in window.metrics if m.name in _SHARES)
+    return sorted(shares, key=lambda m: (-m.value, m.column, m.name))[:_SHARES_SHOWN]
 
 
 def _without_absent(

@@ -5,35 +5,22 @@ what is usual (`Budget.learning_windows`), nothing is called here, and each wind
 breach those are not learned. From then on an alarm needs evidence that keeps the budget:
 
     bar = windows in the period / false pages allowed (`page_budget`: how these are shared out);
-    drift: e-BH over the columns' e-detectors, and the PSI of the window at its practical bar when it begins;
-    quality: likewise over the columns' rates (`watching_quality`), and the model's rows (`watching_volume`);
+    drift: the columns (`watching_drift`), and many of them together (`joint_watching`);
+    quality: the columns' rates (`watching_quality`), and the model's rows (`watching_volume`);
     performance: accuracy, or a regression's error (`watching_errors`), of the whole model and of its segments.
 """
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 
 from driftsonde.core.chunks import WHOLE
-from driftsonde.core.inputs import InputsLayout
-from driftsonde.core.page_budget import DRIFT, OUTCOMES, SEGMENTS, log_page_bar
+from driftsonde.core.joint_watching import watch_joint
+from driftsonde.core.page_budget import OUTCOMES, SEGMENTS, log_page_bar
 from driftsonde.core.plan import Plan
 from driftsonde.core.signals import Rule
 from driftsonde.core.spec import Task
-from driftsonde.core.statistics.counts import FloatArray
-from driftsonde.core.statistics.discovery import e_benjamini_hochberg
-from driftsonde.core.statistics.level_detector import (
-    LevelDetector,
-    accept_level,
-    clear_level,
-    level_evidence,
-    level_of_psi,
-    new_level_detector,
-    observe_level,
-)
 from driftsonde.core.statistics.rate_detector import (
     RateDetector,
     accept_rate,
@@ -41,7 +28,8 @@ from driftsonde.core.statistics.rate_detector import (
     new_rate_detector,
     observe_rate,
 )
-from driftsonde.core.verdict import Metric, distance_bins
+from driftsonde.core.verdict import Metric
+from driftsonde.core.watching_drift import DriftWatch, cleared_drift, watch_drift
 from driftsonde.core.watching_errors import ErrorWatch, cleared_error, watch_error
 from driftsonde.core.watching_quality import QualityWatch, cleared_quality, watch_quality
 from driftsonde.core.watching_volume import VolumeWatch, cleared_volume
@@ -51,18 +39,8 @@ _GUESS_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class DriftWatch:
-    """The columns of a version, those in alarm, and how many windows have been learned."""
-
-    columns: tuple[str, ...]
-    detector: LevelDetector
-    alarmed: frozenset[str] = frozenset()
-    learned: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Watch:
-    """drift, quality: by version. performance, and errors of a regression: by version and segment.
+    """drift, quality, joint (many columns together): by version. performance, and errors of a regression: by version and segment.
     volume: of the model, whose versions share its rows."""
 
     drift: Mapping[str, DriftWatch] = field(default_factory=dict)
@@ -70,6 +48,7 @@ class Watch:
     quality: Mapping[str, QualityWatch] = field(default_factory=dict)
     errors: Mapping[tuple[str, str], ErrorWatch] = field(default_factory=dict)
     volume: VolumeWatch | None = None
+    joint: Mapping[str, DriftWatch] = field(default_factory=dict)
 
     def drift_of(self, versions: Collection[str]) -> "Watch":
         """Without the inputs of other versions: they serve no longer, and the state stays bounded."""
@@ -77,6 +56,7 @@ class Watch:
             self,
             drift={version: one for version, one in self.drift.items() if version in versions},
             quality={version: one for version, one in self.quality.items() if version in versions},
+            joint={version: one for version, one in self.joint.items() if version in versions},
         )
 
     def performance_of(self, versions: Collection[str]) -> "Watch":
@@ -88,57 +68,20 @@ class Watch:
         )
 
 
-def watch_drift(
+def watch_columns(
     watch: Watch, key: WindowKey, plan: Plan, metrics: Sequence[Metric]
 ) -> tuple[Watch, frozenset[str] | None]:
     """The watch after a window of the whole model, and the columns called; None while it learns."""
-    psis = {metric.column: metric for metric in metrics if metric.name == "psi" and metric.n > 0}
-    columns = tuple(reference.name for reference in plan.inputs.references)
-    if not columns:
-        return watch, None
-    known = watch.drift.get(key.version)
-    if known is None or known.columns != columns:
-        known = DriftWatch(columns, new_level_detector((len(columns),)))
-    budget, rule = plan.spec.policy.budget, plan.spec.policy.drift
-    learning = known.learned < budget.learning_windows
-    if learning and any(metric.breached for metric in psis.values()):
-        return watch, None
-    seen = np.array([column in psis for column in columns])
-    values, freedom, inverse_rows = _distances(plan, columns, psis)
-    level = level_of_psi(values, freedom, inverse_rows, rule.psi)
-    # A column without rows is as usual: no evidence, nothing learned.
-    level = replace(level, value=np.where(seen, level.value, level.expected))
-    bar = log_page_bar(plan, DRIFT)
-    learns = seen & np.array([column not in known.alarmed for column in columns])
-    detector = observe_level(known.detector, level, key.window_start_ms, bar + math.log(len(columns)), learns)
-    if learning:
-        detector = accept_level(detector, np.ones(len(columns), dtype=np.bool_))
-        after = DriftWatch(columns, detector, learned=known.learned + 1)
-        return replace(watch, drift={**watch.drift, key.version: after}), None
-    evidence = level_evidence(detector)
-    new = e_benjamini_hochberg(evidence, bar) & seen & (values >= rule.psi)
-    lasting = ~learns & seen & (evidence > 0)
-    called = frozenset(np.array(columns)[new | lasting].tolist())
-    after = DriftWatch(columns, detector, called, known.learned)
-    return replace(watch, drift={**watch.drift, key.version: after}), called
+    after, called = watch_drift(watch.drift.get(key.version), key.window_start_ms, plan, metrics)
+    return watch if after is None else replace(watch, drift={**watch.drift, key.version: after}), called
 
 
-def _distances(
-    plan: Plan, columns: tuple[str, ...], psis: Mapping[str, Metric]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """(PSI, degrees of freedom, 1/N + 1/M) of each column; of one without rows, those of a window of one row."""
-    values = np.array([psis[column].value if column in psis else 0.0 for column in columns])
-    rows = np.array([psis[column].n if column in psis else 1.0 for column in columns])
-    freedom, reference_rows = _reference_sizes(plan.inputs)
-    return values, freedom, 1 / rows + 1 / reference_rows
-
-
-@lru_cache(maxsize=256)
-def _reference_sizes(layout: InputsLayout) -> tuple[FloatArray, FloatArray]:
-    """(degrees of freedom, rows) of each column of a baseline, at least 1."""
-    counts = [distance_bins(reference, reference.counts) for reference in layout.references]
-    freedom = np.array([max(1.0, float((count > 0).sum() - 1)) for count in counts])
-    return freedom, np.array([max(1.0, float(count.sum())) for count in counts])
+def watch_together(
+    watch: Watch, key: WindowKey, plan: Plan, metrics: Sequence[Metric]
+) -> tuple[Watch, frozenset[str] | None]:
+    """The watch after a window of the whole model, and the numbers of many columns together called; None while it learns."""
+    after, called = watch_joint(watch.joint.get(key.version), key.window_start_ms, plan, metrics)
+    return watch if after is None else replace(watch, joint={**watch.joint, key.version: after}), called
 
 
 def watch_performance(
@@ -197,10 +140,9 @@ def start_anew(watch: Watch, version: str, segment: str, rule: Rule) -> Watch:
     """Once an episode of the rule is over: its evidence is gone, and what was learned before it stays."""
     identity = (version, segment)
     if rule is Rule.DRIFT and version in watch.drift:
-        known = watch.drift[version]
-        detector = clear_level(known.detector, np.ones(len(known.columns), dtype=np.bool_))
-        after = replace(known, detector=detector, alarmed=frozenset())
-        return replace(watch, drift={**watch.drift, version: after})
+        return replace(watch, drift={**watch.drift, version: cleared_drift(watch.drift[version])})
+    if rule is Rule.MULTIVARIATE and version in watch.joint:
+        return replace(watch, joint={**watch.joint, version: cleared_drift(watch.joint[version])})
     if rule is Rule.QUALITY:
         quality = dict(watch.quality)
         if version in quality:

@@ -22,7 +22,7 @@ from driftsonde.core.watching import Watch
 from driftsonde.core.window import Window, WindowKey
 from driftsonde.judge.reports import WindowReport
 from driftsonde.judge.rows import MODEL_STATES_SCHEMA, STATES_SCHEMA, metric_rows, outcome_rows, window_rows
-from driftsonde.judge.watch_state import decode_drift, decode_watch, encode_drift, encode_watch
+from driftsonde.judge.watch_state import decode_watch, encode_drift, encode_watch
 
 STATE_VERSION = 1
 
@@ -123,7 +123,7 @@ def encode_state(state: ModelState) -> bytes:
         "outcomes_until_ms": state.outcomes_until_ms,
         "episodes": [[asdict(key), asdict(episode)] for key, episode in sorted(state.episodes.items())],
         "watch": encode_watch(state.watch),
-        "joint": encode_drift(state.joint),
+        "joint": encode_drift(state.watch.joint),
         "volume": asdict(state.volume),
         "succession": asdict(state.succession),
         "detectors": [
@@ -146,14 +146,13 @@ def decode_state(payload: bytes) -> ModelState:
         {_episode_key(key): Episode(**episode) for key, episode in document["episodes"]},
         {version: _comparison(entry) for version, entry in document["comparisons"].items()},
         # A state of before there was evidence over windows starts to learn.
-        decode_watch(document["watch"]) if "watch" in document else Watch(),
+        decode_watch(document["watch"], document.get("joint", ())) if "watch" in document else Watch(),
         _volume(document["volume"]) if "volume" in document else VolumeHistory(),
         _succession(document["succession"]) if "succession" in document else Succession(),
         {
             (version, name): Snapshot(seen, tuple(CountedOutcomes(*part) for part in kept))
             for version, name, seen, kept in document.get("detectors", ())
         },
-        decode_drift(document.get("joint", ())),
     )
 
 

@@ -12,7 +12,8 @@ from driftsonde.core.statistics.dispersion import Profile
 from driftsonde.core.statistics.level_detector import LevelDetector
 from driftsonde.core.statistics.rate_detector import RateDetector
 from driftsonde.core.statistics.share_detector import ShareDetector
-from driftsonde.core.watching import DriftWatch, Watch
+from driftsonde.core.watching import Watch
+from driftsonde.core.watching_drift import DriftWatch
 from driftsonde.core.watching_errors import ErrorWatch
 from driftsonde.core.watching_quality import QualityWatch
 from driftsonde.core.watching_volume import VolumeWatch
@@ -23,7 +24,7 @@ Document = Mapping[str, Any]
 
 
 def encode_watch(watch: Watch) -> dict[str, Any]:
-    """Deterministic: the same watch gives the same document."""
+    """Deterministic: the same watch gives the same document. Without `joint`, which has its own place in a state (`encode_drift`)."""
     return {
         "drift": encode_drift(watch.drift),
         "performance": [[*key, _encode(one)] for key, one in sorted(watch.performance.items())],
@@ -47,10 +48,10 @@ def encode_watch(watch: Watch) -> dict[str, Any]:
     }
 
 
-def decode_watch(document: Document) -> Watch:
-    """The watch that `encode_watch` made the document of."""
+def decode_watch(document: Document, joint: Sequence[Any]) -> Watch:
+    """The watch that `encode_watch` made the document of, and `encode_drift` the entries of many columns together."""
     return Watch(
-        decode_drift(document["drift"]),
+        _decode_drift(document["drift"]),
         {
             (version, segment): _decode(RateDetector, detector)
             for version, segment, detector in document["performance"]
@@ -69,6 +70,7 @@ def decode_watch(document: Document) -> Watch:
             for version, segment, alarmed, learned, detector in document.get("errors", ())
         },
         _volume(*document["volume"]) if document.get("volume") else None,
+        _decode_drift(joint),
     )
 
 
@@ -80,7 +82,7 @@ def encode_drift(watches: Mapping[str, DriftWatch]) -> list[Any]:
     ]
 
 
-def decode_drift(entries: Sequence[Any]) -> dict[str, DriftWatch]:
+def _decode_drift(entries: Sequence[Any]) -> dict[str, DriftWatch]:
     """The watches that `encode_drift` made the entries of."""
     return {
         version: DriftWatch(tuple(columns), _decode(LevelDetector, detector), frozenset(alarmed), learned)
