@@ -17,10 +17,13 @@ from driftsonde.adapters.settings import ClickHouseSettings, Settings, environme
 from driftsonde.archiver.rows import decision_rows, signal_rows
 from driftsonde.cli import main
 from driftsonde.console.fleet import Health, VersionState, read_fleet, read_open_episodes
-from driftsonde.core.control.inputs import Registered
+from driftsonde.console.standing import NOT_SERVING, serving
+from driftsonde.core.control.inputs import Registered, SplitChange
 from driftsonde.core.control.policy import Governance
 from driftsonde.core.control.registered import Registration
-from driftsonde.core.control.state import State
+from driftsonde.core.control.state import State, with_traffic
+from driftsonde.core.control.traffic import Share, Traffic
+from driftsonde.core.events import Variant
 from driftsonde.core.signals import SignalKind
 from driftsonde.core.spec import HOUR_MS, ActionPolicy
 from driftsonde.standalone.store_process import running_store
@@ -150,3 +153,44 @@ def test_the_command(
 
     assert run("nobody")[0] == 2
     assert "--silent-after" in run("--silent-after", "soon")[1]
+
+
+def test_who_answers_what_part_and_who_none_any_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = with_traffic(State(), Traffic("fraud", (Share("1", Variant.CHAMPION, 1.0),), 100, "d0"))
+    shares: list[tuple[Share, ...]] = [(Share("1", Variant.CHAMPION, 0.8), Share("2", Variant.CANARY, 0.2))]
+    shares.append((Share("1", Variant.CHAMPION, 1.0),))
+    for name, value in environment(Settings(clickhouse=store.settings)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "120")
+    place = SourceMessage("", 0, 0, b"", b"")
+    for count, expected in ((1, "fraud 2 canary, 20% silent"), (2, "fraud 2 canary not serving")):
+        _, decisions = after(
+            begun, [SplitChange("fraud", split, "bob") for split in shares[:count]], setting()
+        )
+        store.insert_arrow("decisions", decision_rows([(place, one) for one in decisions]))
+        with pytest.raises(SystemExit):
+            main(["status", "fraud"])
+        text = capsys.readouterr().out
+        assert expected in " ".join(text.split())
+        assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    ("split", "role", "expected"),
+    [
+        ((), Variant.CANARY, ("alert", "")),
+        ((Share("1", Variant.CHAMPION, 1.0),), Variant.CANARY, (NOT_SERVING, "")),
+        ((Share("1", Variant.CHAMPION, 1.0),), Variant.CHAMPION, ("alert", "100%")),
+        ((Share("9", Variant.CHAMPION, 1.0),), Variant.CHAMPION, ("alert", "")),
+    ],
+)
+def test_a_version_serves_in_one_role(
+    fleet: dict[tuple[str, str], VersionState],
+    split: tuple[Share, ...],
+    role: Variant,
+    expected: tuple[str, str],
+) -> None:
+    version = replace(fleet["fraud", "1"], variant=role.value)
+    assert serving(version, split, END, DAY) == expected

@@ -17,8 +17,9 @@ from driftsonde.adapters.durations import parse_duration_ms
 from driftsonde.adapters.stored_control import signal_records
 from driftsonde.adapters.wire_control import signal_from_record
 from driftsonde.commands.errors import BadInput, settings_of_environment, world_failures
-from driftsonde.console.fleet import Episode, Health, VersionState, read_fleet
+from driftsonde.console.fleet import Episode, Health, VersionState, read_fleet, read_splits
 from driftsonde.console.saying import signal_text
+from driftsonde.console.standing import serving
 from driftsonde.console.texts import (
     age,
     coverage_text,
@@ -28,10 +29,11 @@ from driftsonde.console.texts import (
     number_text,
     worst_text,
 )
+from driftsonde.core.control.traffic import Share
 from driftsonde.core.signals import SignalKind
 
 NEEDS_ATTENTION = 3
-_STYLE = {
+_STYLE: dict[str, str] = {
     Health.OK: "green",
     Health.DRIFTING: "yellow",
     Health.UNKNOWN: "dim",
@@ -58,6 +60,7 @@ def status(ctx: click.Context, model: str, as_json: bool, silent_after: str) -> 
     with world_failures():
         versions = read_fleet(store, model)
         told = {} if as_json else _told(store, versions)
+        splits = {} if as_json else read_splits(store, model)
     if model and not versions:
         raise BadInput(
             f"nothing has been judged of a model {model!r}; `driftsonde status` lists those that are known"
@@ -66,13 +69,17 @@ def status(ctx: click.Context, model: str, as_json: bool, silent_after: str) -> 
     if as_json:
         click.echo(json.dumps([_plain(version, version.health(now, patience)) for version in versions]))
     else:
-        _show(versions, told, now, patience)
+        _show(versions, splits, told, now, patience)
     if any(version.open for version in versions):
         ctx.exit(NEEDS_ATTENTION)
 
 
 def _show(
-    versions: Sequence[VersionState], told: Mapping[str, str], now: datetime, patience: timedelta
+    versions: Sequence[VersionState],
+    splits: Mapping[str, Sequence[Share]],
+    told: Mapping[str, str],
+    now: datetime,
+    patience: timedelta,
 ) -> None:
     console = Console()
     if not versions:
@@ -92,12 +99,13 @@ def _show(
         "PERFORMANCE",
         "LABELS",
     ):
-        table.add_column(title, no_wrap=title != "FURTHEST COLUMN")
+        table.add_column(title, no_wrap=title not in ("DRIFTING", "FURTHEST COLUMN", "PERFORMANCE"))
     for version in versions:
-        health = version.health(now, patience)
+        health, part = serving(version, splits.get(version.model, ()), now, patience)
+        role = f"{version.variant}, {part}" if part else version.variant
         table.add_row(
-            *(Text(cell) for cell in (version.model, version.version, version.variant)),
-            Text(health_text(health), style=_STYLE[health]),
+            *(Text(cell) for cell in (version.model, version.version, role)),
+            Text(health_text(health), style=_STYLE.get(health, "dim")),
             *(
                 Text(cell)
                 for cell in (

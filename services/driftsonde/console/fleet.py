@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from driftsonde.adapters.clickhouse import Store
+from driftsonde.core.control.traffic import Share
+from driftsonde.core.events import Variant
 from driftsonde.core.signals import SignalKind
 
 # The numbers that say how well a model does, the one that is shown first.
@@ -54,6 +56,18 @@ FROM (
     WHERE signal IN {signals:Array(String)}
 )
 GROUP BY signal
+"""
+
+
+# As the controller's decisions have it: the newest split of each model.
+_SPLITS = """
+SELECT model, argMax(arrayMap(share -> (JSONExtractString(share, 'version'), JSONExtractString(share, 'variant'),
+                                        JSONExtractFloat(share, 'weight')),
+                              JSONExtractArrayRaw(detail, 'traffic', 'split')),
+                     JSONExtractInt(detail, 'traffic', 'revision'))
+FROM decisions
+WHERE JSONHas(detail, 'traffic') AND ({model:String} = '' OR model = {model:String})
+GROUP BY model
 """
 
 
@@ -171,6 +185,14 @@ def read_open_episodes(store: Store, model: str = "") -> Mapping[tuple[str, str]
         entry = Episode(episode, version, rule, segment, since, until, kind, summary, ends)
         found[name, version] = (*found.get((name, version), ()), entry)
     return found
+
+
+def read_splits(store: Store, model: str = "") -> Mapping[str, tuple[Share, ...]]:
+    """How the requests of each model are split, of those whose split is known."""
+    return {
+        name: tuple(Share(version, Variant(variant), weight) for version, variant, weight in split)
+        for name, split in store.query_rows(_SPLITS, {"model": model})
+    }
 
 
 def _read_learning(store: Store, signals: Sequence[str]) -> dict[str, tuple[int, int]]:

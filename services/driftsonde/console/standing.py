@@ -2,8 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from driftsonde.console.fleet import Health
+from driftsonde.console.fleet import Health, VersionState
+from driftsonde.core.control.traffic import Share
+from driftsonde.core.events import Variant
 from driftsonde.report.formats import format_plural
 
 NOT_SERVING = "not serving"
@@ -16,6 +19,20 @@ class Standing:
     state: str
     word: str
     outcome: str
+
+
+def serving(
+    version: VersionState, split: Collection[Share], now: datetime, silent_after: timedelta
+) -> tuple[str, str]:
+    """How one version does in its role, a `Health` or `NOT_SERVING`; and its part of the requests, "" for none. `split`: empty
+    where it is not known. One that left the split altogether is told of as long as an incident of it is open."""
+    health = version.health(now, silent_after)
+    shares = {share.variant: share for share in split if share.version == version.version}
+    share = shares.get(Variant(version.variant))
+    if share is not None:
+        return health.value, f"{share.weight:.0%}"
+    over = bool(split) and (bool(shares) or health is not Health.ALERT)
+    return (NOT_SERVING if over else health.value), ""
 
 
 def standing(open_incidents: int, states: Collection[str]) -> Standing:

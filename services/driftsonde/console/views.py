@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from markupsafe import Markup
 
 from driftsonde.console.deeds import Deed, deeds_of
-from driftsonde.console.fleet import Health, VersionState
+from driftsonde.console.fleet import VersionState
 from driftsonde.console.hints import Compared, compared
 from driftsonde.console.incidents import Case, IncidentLine, incident_line, records_of, related
 from driftsonde.console.sentences import effect_text, main_column, suspect
-from driftsonde.console.standing import NOT_SERVING, Standing, standing
+from driftsonde.console.standing import Standing, serving, standing
 from driftsonde.console.stories import Effect, Ranked, bins_of, with_sums
 from driftsonde.console.texts import age, coverage_text, drift_text, judged_text, number_text, worst_text
 from driftsonde.core.control.decisions import CONTROLLER, Decision, Kind, Step
 from driftsonde.core.control.incidents import Incident, Status
 from driftsonde.core.control.state import State
-from driftsonde.core.control.traffic import share_of
 from driftsonde.core.signals import Evidence, Rule
 from driftsonde.core.verdict import ColumnCounts
 from driftsonde.report import svg
@@ -154,15 +153,13 @@ def fleet_view(
 def version_line(version: VersionState, state: State, now: datetime, silent_after: timedelta) -> VersionLine:
     """One version, with its part of the traffic."""
     traffic = state.model(version.model).traffic
-    share = share_of(traffic, version.version)
-    health = version.health(now, silent_after)
-    over = traffic is not None and share is None and health is not Health.ALERT
+    health, part = serving(version, traffic.split if traffic else (), now, silent_after)
     return VersionLine(
         model=version.model,
         version=version.version,
         variant=version.variant,
-        state=NOT_SERVING if over else health.value,
-        traffic=f"{share.weight:.0%}" if share else "",
+        state=health,
+        traffic=part,
         judged=judged_text(version, now),
         drift=drift_text(version),
         worst=worst_text(version),
