@@ -68,7 +68,9 @@ def rates(randomness: np.random.Generator, hour: int, ill: float = 0.02) -> Judg
 
 
 def with_constant(one: JudgedWindow, *columns: str) -> JudgedWindow:
-    told = [Metric(column, CONSTANT, ROWS, 1.0, threshold=CONSTANT_BAR) for column in columns]
+    told = [
+        Metric(column, CONSTANT, ROWS, float(column in columns), threshold=CONSTANT_BAR) for column in COLUMNS
+    ]
     return replace(one, metrics=(*one.metrics, *told))
 
 

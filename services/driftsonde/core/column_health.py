@@ -16,32 +16,32 @@ CONSTANT = "constant"
 CONSTANT_BAR = 0.5  # between 0 and 1
 
 
-def judge_columns(columns: Sequence[ColumnCounts], rows: int, revised: bool) -> list[Metric]:
-    """`constant`, 1, of each column that has one value in the whole window and had more in the baseline; where the window is
-    `revised`, 0 of the others, for what was told before may hold no longer. `constant_columns`: how many are constant. One window
-    says little (`watching_quality` looks at how often it happens), so none is breached. With logged
-    attributions also `attribution_ndcg` beside the bar that SageMaker Clarify has for it, `attribution_shift`, the share of all
-    importance that has gone from some features to others (0 to 1), and for each of their columns `importance_ratio`: no rule
-    looks at these; their distributions drift as others."""
+def judge_columns(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
+    """`constant` of each column that had more than one value in the baseline: 1 where it has one in the whole window, else 0;
+    `constant_columns`: how many these are. One window says little (`watching_quality` looks at how often it happens), so none is breached. With logged attributions also `attribution_ndcg` beside the bar that
+    SageMaker Clarify has for it, `attribution_shift`, the share of all importance that has gone from some features to others
+    (0 to 1), and for each of their columns `importance_ratio`: no rule looks at these; their distributions drift as others."""
     if not columns or not rows:
         return []
+    # A 0 is told too: it takes the place of a 1 that was told of fewer rows of the window.
     told = [
-        Metric(column.reference.name, CONSTANT, rows, float(constant), threshold=CONSTANT_BAR)
+        Metric(
+            column.reference.name, CONSTANT, rows, float(_has_become_constant(column)), threshold=CONSTANT_BAR
+        )
         for column in columns
-        if ((constant := _is_constant(column)) or revised) and not was_constant(column.reference)
+        if not _was_constant(column.reference)
     ]
-    frozen = math.fsum(metric.value for metric in told)
+    frozen = sum(metric.value for metric in told)
     return [*told, Metric("", "constant_columns", len(columns), frozen), *_attributions(columns, rows)]
 
 
-def was_constant(reference: Reference) -> bool:
-    """Whether a column has one value in the baseline."""
+def _was_constant(reference: Reference) -> bool:
     if isinstance(reference, NumericReference):
         return reference.minimum == reference.maximum
     return is_constant_category(reference.counts[:-1])
 
 
-def _is_constant(column: ColumnCounts) -> bool:
+def _has_become_constant(column: ColumnCounts) -> bool:
     """The first test of each kind is the quick one that almost every column fails."""
     if isinstance(column.reference, NumericReference):
         if column.minimum != column.maximum:

@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from driftsonde.core.baseline import NumericReference
-from driftsonde.core.column_health import CONSTANT, was_constant
+from driftsonde.core.column_health import CONSTANT
 from driftsonde.core.events import Floats
 from driftsonde.core.inputs import InputsLayout
 from driftsonde.core.page_budget import QUALITY, log_page_bar, quality_parts
@@ -86,15 +85,15 @@ def watch_quality(
 
 def _seen(layout: InputsLayout, found: Sequence[Metric]) -> tuple[Floats, Floats, Floats]:
     """Rows, value and bar of each rate: without rows it is no evidence and nothing to learn. Of a constant column one window, not
-    its rows; it is told only where it is (`judge_columns`). There are thousands: they go by column, not by rate."""
-    places, varied = _places(layout)
+    its rows. There are thousands: they go by column, not by rate."""
+    places = _places(layout)
     n, value = np.zeros((2, len(places) + 1))  # the last one is of columns that the layout has not
     bars = np.full(len(places) + 1, math.inf)
     if found:
         columns, names, rows, values, _, _, thresholds, _ = zip(*found, strict=True)
         where = [places.get(rate, -1) for rate in zip(columns, names, strict=True)]
         n[where], value[where], bars[where] = rows, values, thresholds
-    n[2:-1:3] = (n[:-1:3] > 0) & varied
+    n[2:-1:3] = np.minimum(n[2:-1:3], 1.0)
     return n[:-1], value[:-1], bars[:-1]
 
 
@@ -122,11 +121,8 @@ def _baseline(layout: InputsLayout) -> tuple[tuple[Rate, ...], Floats, Floats]:
 
 
 @lru_cache(maxsize=256)
-def _places(layout: InputsLayout) -> tuple[Mapping[Rate, int], npt.NDArray[np.bool_]]:
-    """The place of each rate, and which columns have more than one value in the baseline."""
-    rates, *_ = _baseline(layout)
-    varied = np.array([not was_constant(reference) for reference in layout.references])
-    return {rate: place for place, rate in enumerate(rates)}, varied
+def _places(layout: InputsLayout) -> Mapping[Rate, int]:
+    return {rate: place for place, rate in enumerate(_baseline(layout)[0])}
 
 
 @lru_cache(maxsize=256)

@@ -51,7 +51,7 @@ def report_inputs(
         *judge_inputs(plan, sketch, window.key.window_start_ms, window.key.segment),
     ]
     if window.key.segment == WHOLE:  # the baseline these are held against is of the whole model
-        metrics.extend((*judge_columns(columns, rows, revision > 0), *estimate_performance(plan, sketch)))
+        metrics.extend((*judge_columns(columns, rows), *estimate_performance(plan, sketch)))
         if plan.joint is not None and joint is not None:
             rule, alpha = plan.spec.policy.multivariate, plan.spec.policy.drift.alpha
             judged = inputs_count(plan, sketch, window.key.window_start_ms)
