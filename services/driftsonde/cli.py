@@ -1,6 +1,7 @@
 """The command `driftsonde`. A command's own imports wait until it is called, so that a start is quick."""
 
 import importlib
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Exit status: 0 done, 1 the world failed, 2 wrong use or bad input, 3 something is open (`status`), 130 interrupted; an
     error is one line on standard error."""
+    logging.getLogger().addHandler(logging.NullHandler())  # what a client logs of an error is in that line
     try:
         # A number where a command ended with `ctx.exit`, as --help does.
         status = cli.main(arguments, prog_name="driftsonde", standalone_mode=False)

@@ -1,6 +1,9 @@
 """`driftsonde tail` on the embedded broker."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,14 +16,16 @@ from driftsonde.adapters.settings import KafkaSettings, Settings, environment
 from driftsonde.adapters.topics import SIGNALS
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.cli import main
+from driftsonde.commands import errors
 from driftsonde.core.signals import SignalKind
 
 pytestmark = pytest.mark.io
 
 SENT = [
     signal(SignalKind.ALERT, model="fraud"),
-    signal(SignalKind.ALERT, model="demand"),
     signal(SignalKind.RESOLVE, model="fraud", hour=3),
+    signal(SignalKind.ALERT, model="demand", hour=1),
+    signal(SignalKind.ALERT, model="sales", hour=2),
 ]
 
 
@@ -57,7 +62,8 @@ def tail(
 
 def test_signals_of_the_last_hours(tail: Callable[..., list[str]]) -> None:
     lines = tail("--since", "1h")
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert lines == sorted(lines), "in the order of the windows"
     assert (
         "1970-01-01 01:00:00Z  incident   fraud version 1 (champion): amount changed. "
         "Distance from its baseline (PSI): 0.70, the limit is 0.20." in lines
@@ -72,6 +78,33 @@ def test_one_model_for_a_program(tail: Callable[..., list[str]]) -> None:
         ("alert", 3_600_000),
         ("resolve", 14_400_000),
     ]
+
+
+def test_a_broker_that_does_not_answer_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DRIFTSONDE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setattr(errors, "_PATIENCE_S", 1.5)  # by then the client has failed more than once
+    with pytest.raises(SystemExit) as stopped:
+        main(["tail"])
+    assert stopped.value.code == 1
+    said = capfd.readouterr().err
+    assert said.startswith("driftsonde: Kafka: 127.0.0.1:1: ")
+    assert said.count("\n") == 1
+
+
+def test_a_store_that_does_not_answer_is_one_line() -> None:
+    """In a process of its own: pytest takes what is logged."""
+    ran = subprocess.run(
+        [sys.executable, "-c", "from driftsonde.cli import main; main(['status'])"],
+        env={**os.environ, "DRIFTSONDE_CLICKHOUSE_HOST": "127.0.0.1", "DRIFTSONDE_CLICKHOUSE_PORT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("driftsonde: ClickHouse: [Errno ")
+    assert ran.stderr.count("\n") == 1
 
 
 def test_a_wrong_duration_is_named(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,7 +165,7 @@ def test_who_answers_what_part_and_who_none_any_more(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("COLUMNS", "120")
     place = SourceMessage("", 0, 0, b"", b"")
-    for count, expected in ((1, "fraud 2 canary, 20% silent"), (2, "fraud 2 canary not serving")):
+    for count, expected in ((1, "fraud 2 canary 20% silent"), (2, "fraud 2 canary not serving")):
         _, decisions = after(
             begun, [SplitChange("fraud", split, "bob") for split in shares[:count]], setting()
         )

@@ -11,7 +11,7 @@ from driftsonde.adapters.audit import UnreadableLink, links_of_archive, links_of
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.settings import Settings
-from driftsonde.commands.errors import Failed, settings_of_environment, world_failures
+from driftsonde.commands.errors import Failed, reach, settings_of_environment, world_failures
 from driftsonde.commands.output import json_option, say
 from driftsonde.controller.journal import read_whole
 from driftsonde.core.control.chain import Finding, verify
@@ -73,6 +73,7 @@ def verify_command(model: str, source: str, as_json: bool) -> None:
 
 def _of_topic(settings: Settings) -> Mapping[str, Finding]:
     registry = ConfluentRegistry(settings.registry.url) if settings.registry.url else None
+    reach(settings.kafka)
     payloads = read_whole(settings.kafka, topics.DECISIONS)
     try:
         return _by_model(verify(links_of_topic(payloads, registry)))

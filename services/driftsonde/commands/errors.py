@@ -10,15 +10,17 @@ from typing import TypeVar
 
 import click
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from driftsonde.adapters.avro import RegistryUnavailable
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.adapters.clickhouse_migrations import MigrationError
 from driftsonde.adapters.kafka import MissingTopic
-from driftsonde.adapters.settings import InvalidSetting, Settings, read_settings
+from driftsonde.adapters.settings import InvalidSetting, KafkaSettings, Settings, read_settings
 from driftsonde.adapters.specs import InvalidSpec
 
 _T = TypeVar("_T")
+_PATIENCE_S = 5.0
 _ASK_DOCTOR = "`driftsonde doctor` says what is wrong and how to mend it"
 
 
@@ -42,7 +44,8 @@ def world_failures() -> Iterator[None]:
     except KafkaException as error:
         raise Failed(f"Kafka: {error.args[0]}; {_ASK_DOCTOR}") from error
     except (StoreUnavailable, StoreRejected) as error:
-        raise Failed(f"ClickHouse: {_one_line(error)}; {_ASK_DOCTOR}") from error
+        said = error if error.code is not None else _root_of(error)
+        raise Failed(f"ClickHouse: {_one_line(said)}; {_ASK_DOCTOR}") from error
     except RegistryUnavailable as error:
         raise Failed(f"Schema Registry: {_one_line(error)}") from error
     except (MissingTopic, MigrationError, TimeoutError) as error:
@@ -54,6 +57,15 @@ def settings_of_environment() -> Settings:
         return read_settings(os.environ)
     except InvalidSetting as error:
         raise BadInput("; ".join(str(error).splitlines())) from error
+
+
+def reach(kafka: KafkaSettings) -> None:
+    """Raises `Failed` within seconds where no broker answers. Clients that go on trying would each say so on standard error, again
+    and again."""
+    try:
+        AdminClient(kafka.librdkafka() | {"log_level": 0}).list_topics(timeout=_PATIENCE_S)
+    except KafkaException as error:
+        raise Failed(f"Kafka: {kafka.bootstrap_servers}: {error.args[0].str()}; {_ASK_DOCTOR}") from error
 
 
 def read_document(path: Path, parse: Callable[[str], _T]) -> _T:
@@ -69,6 +81,13 @@ def read_document(path: Path, parse: Callable[[str], _T]) -> _T:
 def end_on_sigterm() -> None:
     """Let SIGTERM end the command as an exception does, so that it stops the processes that it has started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """What it all began with: the layers of a client say no more than that, at length."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error
 
 
 def _one_line(error: object) -> str:

@@ -16,7 +16,7 @@ from driftsonde.adapters.schema_registry import ConfluentRegistry
 from driftsonde.adapters.settings import Settings
 from driftsonde.adapters.wire_control import CONTROL_TYPES
 from driftsonde.adapters.wire_models import MODEL_RECORD, Catalogue
-from driftsonde.commands.errors import BadInput, Failed, settings_of_environment, world_failures
+from driftsonde.commands.errors import BadInput, Failed, reach, settings_of_environment, world_failures
 from driftsonde.console.explaining import explain_incident, incident_text
 from driftsonde.controller.catalogue import CatalogueFollower
 from driftsonde.controller.journal import read_whole
@@ -63,6 +63,7 @@ def _from_api(what: str) -> dict[str, Any]:
 
 def _from_topics(what: str) -> dict[str, Any]:
     settings = settings_of_environment()
+    reach(settings.kafka)
     with world_failures():
         decisions = _decisions(settings)
     try:

@@ -43,6 +43,7 @@ from driftsonde.adapters.wire_models import (
 from driftsonde.commands.errors import (
     BadInput,
     Failed,
+    reach,
     read_document,
     settings_of_environment,
     world_failures,
@@ -234,6 +235,7 @@ def _publish(settings: Settings, records: list[ModelRecord], replace_known: bool
     codec = Codec(
         (MODEL_RECORD,), ConfluentRegistry(settings.registry.url) if settings.registry.url else None
     )
+    reach(settings.kafka)
     with world_failures():
         reader = CompactedReader(settings.kafka, MODELS)
         try:

@@ -33,6 +33,7 @@ from driftsonde.core.control.traffic import Share
 from driftsonde.core.signals import SignalKind
 
 NEEDS_ATTENTION = 3
+_WIDE = 100
 _STYLE: dict[str, str] = {
     Health.OK: "green",
     Health.DRIFTING: "yellow",
@@ -87,7 +88,8 @@ def _show(
             "nothing has been judged yet: `driftsonde doctor` says whether anything is sent, and the services run"
         )
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    gap = 2 if console.width >= _WIDE else 1
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for title in (
         "MODEL",
         "VERSION",
@@ -99,10 +101,12 @@ def _show(
         "PERFORMANCE",
         "LABELS",
     ):
-        table.add_column(title, no_wrap=title not in ("DRIFTING", "FURTHEST COLUMN", "PERFORMANCE"))
+        # On a narrow terminal, long cells take more lines; no word is cut.
+        least = max(len(word) for word in (*title.split(), "champion" if title == "ROLE" else ""))
+        table.add_column(title, no_wrap=title in ("MODEL", "VERSION"), min_width=least)
     for version in versions:
         health, part = serving(version, splits.get(version.model, ()), now, patience)
-        role = f"{version.variant}, {part}" if part else version.variant
+        role = f"{version.variant} {part}" if part else version.variant
         table.add_row(
             *(Text(cell) for cell in (version.model, version.version, role)),
             Text(health_text(health), style=_STYLE.get(health, "dim")),

@@ -16,7 +16,13 @@ from driftsonde.adapters.kafka import MissingTopic
 from driftsonde.adapters.settings import KafkaSettings
 from driftsonde.adapters.topics import SIGNALS
 from driftsonde.adapters.wire_control import CONTROL_TYPES
-from driftsonde.commands.errors import BadInput, end_on_sigterm, settings_of_environment, world_failures
+from driftsonde.commands.errors import (
+    BadInput,
+    end_on_sigterm,
+    reach,
+    settings_of_environment,
+    world_failures,
+)
 from driftsonde.console.saying import KIND_WORDS, signal_text
 from driftsonde.core.control.canonical import to_object
 from driftsonde.core.signals import Signal, SignalKind
@@ -46,8 +52,10 @@ def tail(model: str, since: str, once: bool, as_json: bool) -> None:
         raise BadInput(f"--since: {error}") from None
     end_on_sigterm()
     console = Console(soft_wrap=True)
+    kafka = settings_of_environment().kafka
+    reach(kafka)
     with world_failures():
-        for signal in _signals(settings_of_environment().kafka, since_ms, once):
+        for signal in _signals(kafka, since_ms, once):
             if model in ("", signal.model):
                 if as_json:
                     click.echo(json.dumps(to_object(signal)))
@@ -67,7 +75,8 @@ def _line(signal: Signal) -> Text:
 
 
 def _signals(kafka: KafkaSettings, since_ms: int | None, once: bool) -> Iterator[Signal]:
-    """What can't be decoded is left out: the archiver has it among the dead letters."""
+    """What is there already in the order of its windows, whichever partitions it comes from, then the rest as it comes. What can't
+    be decoded is left out: the archiver has it among the dead letters."""
     codec = Codec(CONTROL_TYPES)
     consumer = Consumer(
         kafka.librdkafka()
@@ -79,6 +88,7 @@ def _signals(kafka: KafkaSettings, since_ms: int | None, once: bool) -> Iterator
     )
     try:
         open_partitions = _assign(consumer, from_end=since_ms is None)
+        backlog = list[Signal]()
         while open_partitions or not once:
             message = consumer.poll(0.5)
             if message is None:
@@ -88,6 +98,9 @@ def _signals(kafka: KafkaSettings, since_ms: int | None, once: bool) -> Iterator
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
                 open_partitions.discard(message.partition())
+                if not open_partitions:
+                    yield from sorted(backlog, key=lambda signal: signal.window_end_ms)
+                    backlog.clear()
                 continue
             # Signals are few: reading them all costs less than asking where a time begins, which not all brokers know.
             if since_ms is not None and message.timestamp()[1] < since_ms:
@@ -96,7 +109,11 @@ def _signals(kafka: KafkaSettings, since_ms: int | None, once: bool) -> Iterator
                 event = codec.decode(bytes(message.value() or b""))
             except Undecodable:
                 continue
-            if isinstance(event, Signal):
+            if not isinstance(event, Signal):
+                continue
+            if open_partitions:
+                backlog.append(event)
+            else:
                 yield event
     finally:
         consumer.close()

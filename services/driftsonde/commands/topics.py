@@ -3,7 +3,7 @@
 import click
 
 from driftsonde.adapters.kafka import TopicState, ensure_topics
-from driftsonde.commands.errors import Failed, settings_of_environment, world_failures
+from driftsonde.commands.errors import Failed, reach, settings_of_environment, world_failures
 from driftsonde.commands.output import json_option, say
 
 
@@ -22,6 +22,7 @@ def create(partitions: int, replication: int, as_json: bool) -> None:
     Reads DRIFTSONDE_KAFKA_*. Changes no topic that exists; exit status 1 if one differs.
     """
     kafka = settings_of_environment().kafka
+    reach(kafka)
     with world_failures():
         reports = ensure_topics(kafka, partitions=partitions, replication=replication)
     found = [
