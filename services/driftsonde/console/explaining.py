@@ -14,7 +14,7 @@ from driftsonde.core.control.state import State
 
 @dataclass(frozen=True, slots=True)
 class IncidentExplained:
-    """`since`: in event time; `because`: a sentence each; `effect` on how well the model does, `waits` for what a person is
+    """`since`: in event time; `because`: a sentence each; `effect` on how well the model does, `advice`: what to do, `waits` for what a person is
     asked for, "" for nothing. `done`: when and what. `decisions`: ids, for more about each."""
 
     incident: str
@@ -26,6 +26,7 @@ class IncidentExplained:
     ago: str
     because: tuple[str, ...]
     effect: str
+    advice: str
     waits: str
     over: str
     done: tuple[tuple[str, str], ...]
@@ -71,6 +72,7 @@ def incident_text(found: IncidentExplained) -> str:
     ]
     lines += _under("because", found.because)
     lines += _under("effect", [found.effect] if found.effect else [])
+    lines += _under("to do", [found.advice] if found.advice else [])
     lines += _under("done", [f"{when}: {what}" for when, what in found.done])
     lines += _under("waits", [found.waits] if found.waits else [])
     lines += _under("over", [found.over] if found.over else [])
@@ -94,6 +96,7 @@ def _explained(view: IncidentView, decisions: list[str]) -> IncidentExplained:
         ago=line.began.ago,
         because=line.reasons,
         effect=view.effect,
+        advice=view.advice,
         waits=line.waits,
         over=view.over,
         done=tuple(

@@ -8,7 +8,7 @@ from driftsonde.core.verdict import ColumnCounts
 from driftsonde.report.formats import NOTHING, format_number, format_percent
 
 # What a quality signal has said already in its own words.
-_SAID = {"missing_rate": ChangeKind.MISSING, "unseen_rate": ChangeKind.UNSEEN}
+KIND_OF_RATE = {"missing_rate": ChangeKind.MISSING, "unseen_rate": ChangeKind.UNSEEN}
 _MOST_DIGITS = 0.1  # of a factor: nearer to a whole number it is called one
 
 
@@ -25,7 +25,7 @@ def hints(column: ColumnCounts, said: str = "") -> tuple[str, ...]:
     """The most telling first; `said`: the metric that has been told already."""
     name = column.reference.name
     return tuple(
-        _sentence(name, change) for change in changes_of(column) if change.kind is not _SAID.get(said)
+        _sentence(name, change) for change in changes_of(column) if change.kind is not KIND_OF_RATE.get(said)
     )
 
 

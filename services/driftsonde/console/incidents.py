@@ -50,13 +50,14 @@ class IncidentLine:
 @dataclass(frozen=True, slots=True)
 class Case:
     """An incident with the last thing that was said to be wrong: of a column if it is about one (`signal`), and of the outcomes
-    (`loss`); None where there is none, or where it is forgotten. `until_ms`: event time of its end, None while it goes on.
-    `references`: the columns of the version's baseline."""
+    (`loss`); None where there is none, or where it is forgotten. `until_ms`: event time of its end, None while it goes on;
+    `went_back`: it ended because the numbers were back. `references`: the columns of the version's baseline."""
 
     incident: Incident
     signal: Signal | None
     loss: Signal | None
     until_ms: int | None
+    went_back: bool
     references: tuple[Reference, ...]
 
     @property
@@ -109,6 +110,7 @@ def case_of(incident: Incident, state: State, catalogue: Catalogue) -> Case:
         signal=next(reversed(of_columns or wrong), None),
         loss=losses[-1] if of_columns and losses else None,
         until_ms=_until_ms(incident, signals),
+        went_back=_end(incident, signals) is not None,
         references=baseline.columns if baseline else (),
     )
 
@@ -159,9 +161,15 @@ def _until_ms(incident: Incident, signals: Iterable[Signal]) -> int | None:
     """When the numbers were back, where the judge said so; else when a person or the controller closed it."""
     if incident.status is not Status.RESOLVED:
         return None
-    last = [s for s in signals if s.kind is SignalKind.RESOLVE and s.id == incident.last_signal]
-    end_ms = last[0].window_end_ms if last and incident.resolved_by == CONTROLLER else incident.resolved_ms
-    return max(end_ms, incident.since_ms)
+    end = _end(incident, signals)
+    return max(end.window_end_ms if end else incident.resolved_ms, incident.since_ms)
+
+
+def _end(incident: Incident, signals: Iterable[Signal]) -> Signal | None:
+    """What the judge said of its end, where that ended it."""
+    if incident.status is not Status.RESOLVED or incident.resolved_by != CONTROLLER:
+        return None
+    return next((s for s in signals if s.kind is SignalKind.RESOLVE and s.id == incident.last_signal), None)
 
 
 def _near(case: Case, other: Case) -> bool:

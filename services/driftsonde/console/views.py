@@ -1,12 +1,13 @@
 """What the pages show, in words and numbers: built from the judge's results and the controller's state."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from driftsonde.console.advising import advice
 from driftsonde.console.deeds import Deed, deeds_of
 from driftsonde.console.fleet import VersionState
 from driftsonde.console.hints import Compared, compared
@@ -113,10 +114,11 @@ class RelatedLine:
 @dataclass(frozen=True, slots=True)
 class IncidentView:
     """One incident: what, since when, because of what, how sure, what was done, what can be done. `effect`: on how well the model
-    does, "" where the incident itself is about that; `over`: why it is resolved; `technical`: every step as it is stored."""
+    does, "" where the incident itself is about that; `advice`: what to do; `over`: why it is resolved; `technical`: every step as it is stored."""
 
     line: IncidentLine
     effect: str
+    advice: str
     related: tuple[RelatedLine, ...]
     window: str
     evidence: tuple[EvidenceLine, ...]
@@ -194,7 +196,7 @@ class Stored:
 
 
 def incident_view(
-    case: Case, cases: Iterable[Case], state: State, stored: Stored, now: datetime
+    case: Case, cases: Sequence[Case], state: State, stored: Stored, now: datetime
 ) -> IncidentView:
     """All of one incident's page. `cases`: the model's."""
     incident, signal = case.incident, case.signal
@@ -208,6 +210,9 @@ def incident_view(
     return IncidentView(
         line=incident_line(case, told, state, now),
         effect=effect_text(stored.effect, case.until_ms is None) if tells_effect else "",
+        advice=advice(
+            case, cases, state, {column.reference.name: column for column in counts.values()}, stored.ranking
+        ),
         related=tuple(_related_line(case, other) for other in related(case, cases)),
         window=f"{format_moment(signal.window_start_ms)} to {format_moment(signal.window_end_ms)} UTC"
         if signal
