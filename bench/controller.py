@@ -64,7 +64,7 @@ def signals(count: int) -> Iterator[Signal]:
             window_end_ms=start_ms + WINDOW_MS,
             since_ms=start_ms,
             episode=episode,
-            summary="drift: psi of n0 0.5 (bar 0.2)",
+            summary="drift: psi of n0 0.5 (limit 0.2)",
             evidence=tuple(
                 Evidence(start_ms, start_ms + WINDOW_MS, f"n{i}", "psi", 0.5, 0.2, math.nan, math.nan, 1_000)
                 for i in range(10)

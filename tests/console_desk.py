@@ -121,7 +121,7 @@ def _moved(event: Signal, start: datetime) -> Signal:
         window_start_ms=event.window_start_ms + by_ms,
         window_end_ms=event.window_end_ms + by_ms,
         since_ms=36 * HOUR_MS + by_ms,
-        summary="amount drifts: PSI 0.70, bar 0.20",
+        summary="amount drifts: PSI 0.70, limit 0.20",
         evidence=kept,
     )
 

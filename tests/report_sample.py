@@ -320,9 +320,9 @@ def _made(
     episode = derive_id("episode", rule, since, version)
     began = format_time(story.start_of(since))
     numbers = ", ".join(
-        f"{e.statistic} of {e.column} {e.value:.4g} (bar {e.threshold:.4g})" for e in evidence
+        f"{e.statistic} of {e.column} {e.value:.4g} (limit {e.threshold:.4g})" for e in evidence
     )
-    back = f"back within bounds, after an episode since {began}"
+    back = f"back within its limits, after an incident since {began}"
     return Signal(
         id=derive_id(kind, episode),
         kind=kind,

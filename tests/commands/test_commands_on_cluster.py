@@ -106,7 +106,7 @@ def test_the_audit_log_holds_until_somebody_changes_it(shell: Shell, servers: Se
 
     status, out = shell("explain", decisions[1].id)
     assert (status, out.splitlines()[0]) == (0, "retrain of fraud, version 1: decided")
-    assert "psi of amount 0.7, bar 0.2, n 500" in out
+    assert "psi of amount 0.7, limit 0.2, n 500" in out
     status, out = shell("explain", decisions[1].id, "--json")
     assert (status, json.loads(out)["decision"]) == (0, decisions[1].id)
     assert shell("explain", "none") == (

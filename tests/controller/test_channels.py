@@ -260,8 +260,8 @@ def test_a_message_says_what_since_when_how_sure_and_what_was_done() -> None:
     assert told["What"] == "retrain of fraud"
     assert told["Since"].endswith("UTC, 3 h 5 min before this was decided on")
     assert told["How sure"].splitlines() == [
-        "accuracy 0.8123 [0.7991, 0.8249], bar 0.87, n 2400",
-        "psi of amount 0.7, bar 0.2, n 500",
+        "accuracy 0.8123 [0.7991, 0.8249], limit 0.87, n 2400",
+        "psi of amount 0.7, limit 0.2, n 500",
     ]
     assert (told["Done"], told["Why"]) == ("retraining: under way", "the policy acts by itself")
 

@@ -205,7 +205,7 @@ def test_evidence_is_the_strongest_and_bounded() -> None:
     windows = [JudgedWindow(replace_start(n), PLAN, metrics) for n in range(2)]
     (signal,) = run([[window] for window in windows])
     assert [evidence.value for evidence in signal.evidence] == [float(n) for n in range(14, 4, -1)]
-    assert signal.summary.startswith("drift since 1970-01-01T00:00:00Z: psi of x14 14 (bar 0.2), ")
+    assert signal.summary.startswith("drift since 1970-01-01T00:00:00Z: psi of x14 14 (limit 0.2), ")
     assert signal.summary.endswith("and 7 more")
 
 

@@ -88,7 +88,7 @@ def test_every_link_leads_to_a_place_on_the_page(page: Page) -> None:
 
 
 def test_the_verdict_says_what_when_and_how_much(page: Page) -> None:
-    assert "9 signals, all episodes ended by 10 Mar 2026 23:00" in page.text
+    assert "9 signals, all incidents ended by 10 Mar 2026 23:00" in page.text
     assert re.search(r"temperature \(PSI 5\.\d\d against 0\.\d\d\) and \w+ \(PSI", page.text)
     assert re.search(r"drifted from 8 Mar 2026 14:00 to 10 Mar 2026 23:00", page.text)
     assert re.search(r"accuracy fell from 91\.2 % to 7[5-9]\.\d % from 8 Mar 2026 15:00", page.text)
@@ -167,7 +167,7 @@ def test_an_open_episode_is_an_alarm(tmp_path: Path) -> None:
     kept = [line for line in lines if '"kind": "resolve"' not in line]
     (tmp_path / "signals.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
     page = Page(write_report(tmp_path).read_text(encoding="utf-8"))
-    assert "3 episodes still open, 6 signals" in page.text
+    assert "3 incidents still open, 6 signals" in page.text
     assert any(attributes.get("class") == "verdict alarm" for attributes in page.all("div"))
 
 

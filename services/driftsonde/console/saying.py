@@ -16,7 +16,7 @@ def signal_text(signal: Signal) -> str:
     """What happened and one reason why that can be said; of an end, how it ended."""
     match signal.kind:
         case SignalKind.RESOLVE:
-            return signal.summary.partition(", after an episode")[0].replace("bounds", "its limits")
+            return signal.summary.partition(", after an ")[0]
         case SignalKind.PROMOTE:
             return f"version {signal.version} is good enough for its next stage"
         case _:

@@ -241,7 +241,7 @@ def farewell(other: JudgedWindow, key: EpisodeKey, since_ms: int) -> Signal:
     """The resolve of an episode whose version serves no longer, as of a window of another one."""
     window = replace(other.key, version=key.version, variant=key.variant, segment=key.segment)
     signal = signal_of(SignalKind.RESOLVE, key.rule, replace(other, key=window), since_ms, ())
-    summary = f"{key.rule}: version {key.version} has no rows any more, after an episode since {iso_seconds(since_ms)}"
+    summary = f"{key.rule}: version {key.version} has no rows any more, after an incident since {iso_seconds(since_ms)}"
     return replace(signal, summary=summary, baseline="")
 
 
@@ -337,10 +337,10 @@ def _summary(kind: SignalKind, rule: Rule, key: WindowKey, since_ms: int, metric
     place = f" in {key.segment}" if key.segment else ""
     since = iso_seconds(since_ms)
     if kind is SignalKind.RESOLVE:
-        return f"{rule}{place}: back within bounds, after an episode since {since}"
+        return f"{rule}{place}: back within its limits, after an incident since {since}"
     numbers = ", ".join(
         f"{m.name}{f' of {m.column}' if m.column else ''} {m.value:.4g}"
-        + (f" (bar {m.threshold:.4g})" if m.threshold == m.threshold else "")
+        + (f" (limit {m.threshold:.4g})" if m.threshold == m.threshold else "")
         for m in metrics[:3]
     )
     more = f" and {len(metrics) - 3} more" if len(metrics) > 3 else ""

@@ -54,15 +54,15 @@ def verdict_of(results: Results, episodes: Sequence[Episode], ranked: Sequence[R
     ]
     segments = {episode.segment for episode in episodes if episode.segment}
     if segments:
-        parts.append(f"{format_plural(len(segments), 'segment')} had episodes of their own")
+        parts.append(f"{format_plural(len(segments), 'segment')} had incidents of their own")
     signals = format_plural(len(results.signals), "signal")
     open_count = sum(episode.end_ms is None for episode in episodes)
     if open_count:
         return Verdict(
-            "alarm", "Alarm", f"{format_plural(open_count, 'episode')} still open, {signals}", tuple(parts)
+            "alarm", "Alarm", f"{format_plural(open_count, 'incident')} still open, {signals}", tuple(parts)
         )
     last = max(episode.end_ms or 0 for episode in episodes)
-    return Verdict("past", "Over", f"{signals}, all episodes ended by {format_moment(last)}", tuple(parts))
+    return Verdict("past", "Over", f"{signals}, all incidents ended by {format_moment(last)}", tuple(parts))
 
 
 def facts_of(results: Results, ranked: Sequence[RankedColumn], rows: int, windows: int) -> Iterator[Fact]:
@@ -135,7 +135,7 @@ def _drifted(episodes: Sequence[Episode]) -> Iterator[str]:
     if first.end_ms is not None:
         text += f" to {format_moment(first.end_ms)}"
     if len(drifts) > 1:
-        text += f", then {format_plural(len(drifts) - 1, 'more episode')} of drift"
+        text += f", then {format_plural(len(drifts) - 1, 'more incident')} of drift"
     yield text
 
 
@@ -166,7 +166,7 @@ def _performance(results: Results, episodes: Sequence[Episode]) -> Iterator[str]
     if first.end_ms is not None:
         text += f" to {format_moment(first.end_ms)}"
     if len(falls) > 1:
-        text += f", then {format_plural(len(falls) - 1, 'more episode')}"
+        text += f", then {format_plural(len(falls) - 1, 'more incident')}"
     yield text
 
 

@@ -56,7 +56,7 @@ _MEANINGS = {
     "mae_gap": "MAE minus its estimate, in the label's unit.",
     "demographic_parity_difference": "between protected groups, the largest minus the smallest share predicted positive; "
     "all fairness intervals are exact and simultaneous over the groups.",
-    "demographic_parity_ratio": "the smallest over the largest of these shares; four fifths is the usual bar.",
+    "demographic_parity_ratio": "the smallest over the largest of these shares; four fifths is the usual limit.",
     "equal_opportunity_difference": "the largest minus the smallest recall of the groups.",
     "equalised_odds_difference": "the larger of the differences in recall and in false positive rate.",
     "predictive_parity_difference": "the largest minus the smallest precision of the groups.",
@@ -68,16 +68,16 @@ _MEANINGS = {
 }
 
 ALARMS = (
-    "A column drifts in a window when its PSI is above two bars at once: the practical one of the policy, and the value "
+    "A column drifts in a window when its PSI is above two limits at once: the practical one of the policy, and the value "
     "that chance alone would exceed with the policy's α, shared out over all columns (χ² critical value for both "
-    "numbers of rows). The higher of the two is the limit shown. Windows with too few rows are not judged.",
+    "numbers of rows). The higher of the two is the one shown. Windows with too few rows are not judged.",
     "A column's quality breaches when a rate is above the baseline's rate plus what the policy allows, and the whole "
     "interval is above it too.",
     "Performance breaches when the whole interval is on the bad side of the baseline's value plus or minus the drop that "
     "the policy allows, in a window with enough labels.",
     "Several columns together breach, where the policy names them, when the Mahalanobis shift or the reconstruction error is above "
-    "its practical bar and above chance; groups, where the policy says so, when a whole fairness interval is beyond its bar.",
-    "Breaches in consecutive windows open an episode: first an alert, after more windows a retrain signal. Clean windows "
+    "its practical limit and above chance; groups, where the policy says so, when a whole fairness interval is beyond its limit.",
+    "Breaches in consecutive windows open an incident: first an alert, after more windows a retrain signal. Clean windows "
     "in a row resolve it. Windows that begin before the baseline ends are in-sample and never breach.",
     "A canary is rolled back when its accuracy is below the champion's by more than the margin, by a confidence sequence "
     "that holds at all windows at once. A segment is silent while the whole model breaches the same rule.",

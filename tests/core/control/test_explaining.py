@@ -55,7 +55,7 @@ def test_the_text_says_it_to_a_person() -> None:
         "rule      canary, of the canary: rollback of fraud\n",
         "windows   since 1970-01-01T00:00:00.000Z; the last one 1970-01-01T00:00:00.000Z to 1970-01-01T01:00",
         "baseline  b1\n",
-        "  psi of amount 0.7, bar 0.2, n 500, window 1970-01-01T00:00:00.000Z\n",
+        "  psi of amount 0.7, limit 0.2, n 500, window 1970-01-01T00:00:00.000Z\n",
         "acknowledged by bob",
         "the policy says recommend for this kind of action; version p1\n",
         "approved by ann: go\n",

@@ -211,5 +211,5 @@ def _evidence_line(entry: Evidence) -> str:
     of = f" of {entry.column}" if entry.column else ""
     known = entry.lower == entry.lower and entry.upper == entry.upper  # NaN where there is no interval
     interval = f" [{number(entry.lower)}, {number(entry.upper)}]" if known else ""
-    bar = f", bar {number(entry.threshold)}" if entry.threshold == entry.threshold else ""
-    return f"{entry.statistic}{of} {number(entry.value)}{interval}{bar}, n {entry.n}"
+    limit = f", limit {number(entry.threshold)}" if entry.threshold == entry.threshold else ""
+    return f"{entry.statistic}{of} {number(entry.value)}{interval}{limit}, n {entry.n}"

@@ -172,9 +172,9 @@ def _evidence_line(entry: Evidence) -> str:
     of = f" of {entry.column}" if entry.column else ""
     known = entry.lower == entry.lower and entry.upper == entry.upper  # NaN where there is no interval
     interval = f" [{entry.lower:.4g}, {entry.upper:.4g}]" if known else ""
-    bar = f", bar {entry.threshold:.4g}" if entry.threshold == entry.threshold else ""
+    limit = f", limit {entry.threshold:.4g}" if entry.threshold == entry.threshold else ""
     window = f"window {iso_milliseconds(entry.window_start_ms)}"
-    return f"{entry.statistic}{of} {entry.value:.4g}{interval}{bar}, n {entry.n}, {window}"
+    return f"{entry.statistic}{of} {entry.value:.4g}{interval}{limit}, n {entry.n}, {window}"
 
 
 def _incident_lines(incident: Incident) -> Iterator[str]:

@@ -158,7 +158,7 @@ def _evidence(signal: Signal) -> str:
     place = f" of {strongest.column}" if strongest.column else ""
     more = f" and {len(signal.evidence) - 1} more" if len(signal.evidence) > 1 else ""
     return (
-        f"{strongest.statistic}{place} {strongest.value:.3g}, threshold {strongest.threshold:.3g}, "
+        f"{strongest.statistic}{place} {strongest.value:.3g}, limit {strongest.threshold:.3g}, "
         f"n {strongest.n}{more}"
     )
 
