@@ -84,6 +84,8 @@ WANDERS = (
     Wander("daily season", wave=0.6),
     Wander("autocorrelated, 200 rows", deviation=0.4, memory_rows=200),
     Wander("autocorrelated, 1,000 rows", deviation=0.4, memory_rows=1_000),
+    Wander("autocorrelated a little, 200 rows", deviation=0.25, memory_rows=200),
+    Wander("autocorrelated a little, 1,000 rows", deviation=0.2, memory_rows=1_000),
     Wander("season and autocorrelation", wave=0.5, deviation=0.3, memory_rows=500),
 )
 

@@ -68,8 +68,10 @@ def test_a_change_is_not_learned_as_healthy_variation_or_as_the_rate() -> None:
     state, randomness = learned(np.full((50, 1), 0.2), seed=2)
     after, _ = watch(state, np.full(40, 0.4), randomness)
     assert after.alarmed.all()
-    assert dispersion(after.healthy)[:, 0] == pytest.approx(dispersion(state.healthy)[:, 0])
-    assert (after.windows <= state.windows + 4).all()
+    assert dispersion(after.healthy, 0.1)[:, 0] == pytest.approx(dispersion(state.healthy, 0.1)[:, 0])
+    # Longest where independent rows were taken for others.
+    assert (after.windows <= state.windows + 4).mean() > 0.9
+    assert (after.windows <= state.windows + 30).all()
 
 
 def test_an_alarm_ends_when_the_evidence_is_gone_however_long_it_lasted() -> None:
@@ -82,7 +84,7 @@ def test_an_alarm_ends_when_the_evidence_is_gone_however_long_it_lasted() -> Non
 
 def test_a_season_is_learned_and_then_a_rise_is_found_within_it() -> None:
     state, randomness = learned(daily(np.arange(50.0))[:, None], seed=4)
-    assert (dispersion(state.healthy)[:, 0] > 5).all()
+    assert (dispersion(state.healthy, 0.1)[:, 0] > 5).all()
     state, alarmed = watch(state, daily(np.arange(50.0, 170.0)), randomness)
     assert (alarmed > 0).mean() <= 0.05
     assert (chosen_null(state) == 1).mean() > 0.9
@@ -95,7 +97,8 @@ def test_evidence_that_is_cleared_starts_anew() -> None:
     ill, _ = watch(state, np.full(10, 0.4), randomness)
     half = np.arange(STREAMS) % 2 == 0
     cleared = clear_rate(ill, half)
-    assert (cleared.alarmed == ~half).all()
+    assert ill.alarmed.mean() > 0.9
+    assert (cleared.alarmed == (ill.alarmed & ~half)).all()
     assert np.isneginf(cleared.log_evidence[half]).all()
     assert np.isfinite(cleared.log_evidence[~half]).any()
 
@@ -107,8 +110,8 @@ def test_independent_rows_have_no_dispersion_and_a_season_has() -> None:
         noise = randomness.standard_normal(200)
         plain = extend(plain, noise, 1.0)
         seasonal = extend(seasonal, noise + 2 * np.sin(hour * 2 * np.pi / 24), 1.0)
-    assert (dispersion(plain) == 1).mean() > 0.9
-    assert (dispersion(seasonal) > 8).all()
+    assert (dispersion(plain, 0.1) == 1).mean() > 0.9
+    assert (dispersion(seasonal, 0.1) > 8).all()
 
 
 def test_a_stream_that_does_not_count_stays_as_it_was() -> None:

@@ -24,8 +24,6 @@ from driftsonde.core.statistics.counts import FloatArray
 
 SCALES = 12
 _BLOCK_WINDOWS = 2.0 ** np.arange(SCALES)
-# Chance explains a mean ratio up to this quantile of its chi-square law.
-_EXPLAINED = 0.998
 _FEWEST_BLOCKS = 4
 
 
@@ -74,11 +72,12 @@ def extend(
     )
 
 
-def dispersion(profile: Profile, together: int = 1, confidence: float = 0.97) -> FloatArray:
+def dispersion(profile: Profile, chance: float, confidence: float = 0.97) -> FloatArray:
     """An upper limit (at `confidence`) of the largest r_h, if chance does not explain one of them, at least 1; shape (...).
 
-    Chance explains r_h up to the 99.8 % quantile of a chi-square with as many degrees of freedom as blocks; where `together`
-    streams are looked at side by side, up to 1 - 0.002 * together (at least 50 %), since one of them will look steadier than it is.
+    `chance` is how likely a stream of independent rows is to be taken for another, at most: in equal parts of the known scales,
+    at each of which chance explains r_h up to a quantile of the chi-square with as many degrees of freedom as blocks (no part is
+    above 50 %). Where streams are looked at side by side, as many times that of one, since one of them will look steadier than it is.
     Once one r_h is significant, the limits of all scales count: the long ones, that matter most, have the fewest blocks.
     Scales of fewer than four blocks are not known; where r_h still doubles to the longest known one, it counts up to twice.
     Without a significant scale: 1, so that a stream of independent rows pays nothing.
@@ -86,15 +85,16 @@ def dispersion(profile: Profile, together: int = 1, confidence: float = 0.97) ->
     >>> profile = empty_profile()
     >>> for _ in range(8):
     ...     profile = extend(profile, 3.0, 1.0)
-    >>> round(float(dispersion(profile)), 1)
+    >>> round(float(dispersion(profile, chance=0.01)), 1)
     269.1
     """
     blocks = np.maximum(profile.blocks, 1.0)
     known = profile.blocks >= _FEWEST_BLOCKS
-    by_chance = min(0.5, (1 - _EXPLAINED) * together)
+    part = np.minimum(0.5, chance / np.maximum(known.sum(axis=-1, keepdims=True), 1))
     # The tails are dear: only what lies above the median can be unlikely.
     high = known & (profile.ratios > blocks - 0.7)
     unlikely = np.zeros(blocks.shape, dtype=np.bool_)
+    by_chance = np.broadcast_to(part, blocks.shape)[high]
     unlikely[high] = special.gammaincc(blocks[high] / 2, profile.ratios[high] / 2) < by_chance
     counts = known & unlikely.any(axis=-1, keepdims=True)
     upper = np.ones(blocks.shape)

@@ -33,8 +33,8 @@ _WEIGHTS = np.array([0.5, 0.35, 0.15])
 _PRIOR_WINDOWS = np.where(SEASONAL, 0.5, 1.0)
 # Of the limit of dispersion: lower than that of a rate, for a call asks for a distance of the window itself besides.
 _CONFIDENCE = 0.9
-# Of the level at which dispersion counts: five times that of a rate, for nothing but healthy windows says how distances vary.
-_CAUTION = 5
+# How likely a column of independent rows is to be taken for another: less than a rate, for a call asks for a distance besides.
+_CHANCE = 0.05
 # Windows closer to the baseline than chance are no evidence of health beyond this.
 _LEAST = 0.25
 _SMALLEST = 1e-12
@@ -215,7 +215,7 @@ def _allowed(state: LevelDetector) -> npt.NDArray[np.bool_]:
 
 def _spread(state: LevelDetector) -> FloatArray:
     # Among many columns some look steadier than they are: none counts as steadier than half of them are.
-    own = dispersion(state.healthy, _CAUTION * state.since_ms.shape[-1], _CONFIDENCE)
+    own = dispersion(state.healthy, _CHANCE * state.since_ms.shape[-1], _CONFIDENCE)
     return np.asarray(np.maximum(own, np.median(own, axis=-2, keepdims=True)))
 
 

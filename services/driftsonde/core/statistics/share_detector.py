@@ -16,6 +16,8 @@ from driftsonde.core.statistics.evidence import EFFECTS, WEIGHTS, log_mean, rate
 
 # Evidence is capped so far above the bar that rounding does not leave it below.
 _ROUNDING = 1e-6
+# How likely a share of independent rows is to be taken for another: many are looked at side by side.
+_CHANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +57,7 @@ def observe_share(
     """The state after a window of `hits` in `rows`, all (n,). Where not `learns` (the stream is in alarm) the null stays as it
     is. Evidence is capped at the bar, as in `observe_rate`; 0 rows are no evidence."""
     k, n = np.asarray(hits, dtype=np.float64), np.asarray(rows, dtype=np.float64)
-    spread = dispersion(state.healthy, state.hits.shape[-1])
+    spread = dispersion(state.healthy, _CHANCE * state.hits.shape[-1])
     ratio = rate_log_ratio(k, n, state.hits, state.rows, effect, spread)
     evidence = restart(state.log_evidence, ratio)
     excess = np.maximum(log_mean(evidence, WEIGHTS) - (log_bar + _ROUNDING), 0.0)
