@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from console_desk import CATALOGUE
-from control_examples import after, setting, signal
+from control_examples import after, canary_rollback, setting, signal, with_canary
 from driftsonde.console.deeds import deeds_of
 from driftsonde.console.incidents import Case, cases_of, incident_line, records_of, related
-from driftsonde.core.control.state import State
+from driftsonde.core.control.state import State, with_traffic
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Rule, Signal, SignalKind
 from driftsonde.core.spec import HOUR_MS
@@ -69,3 +69,28 @@ def test_deeds_are_sentences_and_steps_of_the_machinery_are_none() -> None:
     )
     deeds = deeds_of(records_of(case.incident, state), NOW)
     assert [deed.what for deed in deeds] == ["Incident opened", "Retraining decided", "Resolved"]
+
+
+def test_an_incident_opens_once_and_becomes_worse_after_that() -> None:
+    loss = signal(SignalKind.ALERT, "p1", 3, rule=Rule.PERFORMANCE)
+    fell = replace(loss.evidence[0], column="", statistic="accuracy", value=0.72, threshold=0.9)
+    state, (case,) = told(signal(SignalKind.ALERT, hour=2), replace(loss, evidence=(fell,)))
+    deeds = deeds_of(records_of(case.incident, state), NOW)
+    assert [(deed.what, deed.why) for deed in deeds] == [
+        ("Incident opened", ""),
+        ("Became worse", "accuracy fell to 72.0 %"),
+    ]
+
+
+def test_a_version_that_is_taken_back_at_once_has_an_incident_that_opened() -> None:
+    state, _ = after(with_traffic(State(), with_canary()), [canary_rollback()], setting())
+    (case,) = cases_of(state, CATALOGUE)
+    deeds = deeds_of(records_of(case.incident, state), NOW)
+    assert deeds[0].what == "Incident opened"
+    assert deeds[1].what.startswith("Rollback of version 2 decided")
+
+
+def test_exact_times_have_their_seconds() -> None:
+    state, (case,) = told(signal(SignalKind.ALERT, hour=2))
+    line = incident_line(case, case.told(), state, NOW)
+    assert line.since.endswith("00:00:00") and line.began.text.endswith("00:00:00 UTC")

@@ -310,7 +310,9 @@ def test_what_goes_against_the_evidence_asks_first_and_wants_a_reason(
         text = text_of(page.post("/rollouts/fraud", data={"action": action, **form}))
         assert said in text
         assert "Automation is stopped by ada: a freeze" in text
-        assert "<li>Undecided: it may still be worse" in page.get("/rollouts/fraud", params={"ask": action}).text
+        assert (
+            "<li>Undecided: it may still be worse" in page.get("/rollouts/fraud", params={"ask": action}).text
+        )
         assert "all the same" in text
         assert desk.state is before
     assert 'value="sure"' in page.post("/rollouts/fraud", data={"action": action, "reason": "sure"}).text
@@ -359,7 +361,7 @@ def test_an_incident_says_what_since_when_and_why(rolling: tuple[httpx.Client, D
     path = f"/incidents/{desk.incident.id}"
     text = text_of(page.get(path))
     assert re.search(
-        r"amount changed fraud, version 1, champion open since 31 Mar 2026 12:00 UTC \( \d+ d ago \) "
+        r"amount changed fraud, version 1, champion open since 31 Mar 2026 12:00:00 UTC \( \d+ d ago \) "
         r"amount has moved up: typical value [\d.]+ → [\d.]+\. "
         r"Distance from its baseline \(PSI\): 0\.\d+, the limit is 0\.20\. "
         r"Accuracy not affected so far: \d\d\.\d %, before \d\d\.\d % \([\d,]+ labels\)\.",

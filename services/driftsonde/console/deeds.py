@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from driftsonde.console.sentences import tell
 from driftsonde.console.texts import Moment, moment, split_text, who_text
 from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Kind, Severity, Step
 from driftsonde.core.control.state import Record
@@ -39,10 +40,29 @@ class Deed:
 def deeds_of(records: Iterable[Record], now: datetime) -> tuple[Deed, ...]:
     """In the order in which they were done; what was sent stands once for each who got it."""
     known = list(records)
-    steps = [step for record in known for step in record.steps]
-    found = [(step.timestamp_ms, deed) for step in steps if (deed := _deed(step, now))]
+    steps = sorted(
+        (step for record in known for step in record.steps), key=lambda it: (it.timestamp_ms, it.sequence)
+    )
+    found = [*_openings(steps, now)]
+    found += [(step.timestamp_ms, deed) for step in steps if (deed := _deed(step, now))]
     found += _sent([delivery for record in known for delivery in record.deliveries], steps, now)
     return tuple(deed for _, deed in sorted(found, key=lambda entry: entry[0]))
+
+
+def _openings(steps: Iterable[Decision], now: datetime) -> Iterator[tuple[int, Deed]]:
+    """An incident that is open already and opens again has become worse."""
+    words, so_far = "Incident opened", "Became worse"
+    for step in steps:
+        if step.detail.change is Change.RESOLVED:
+            words = "Opened again"
+        elif step.detail.change is Change.OPENED:
+            signal = step.detail.signal
+            why = tell(signal).what if signal and words == so_far else ""
+            quiet = (
+                ", without telling anybody: the model is learning" if step.detail.learning_until_ms else ""
+            )
+            yield step.timestamp_ms, Deed(moment(step.timestamp_ms, now), words + quiet, why)
+            words = so_far
 
 
 def _deed(step: Decision, now: datetime) -> Deed | None:
@@ -51,10 +71,6 @@ def _deed(step: Decision, now: datetime) -> Deed | None:
         by = f" {who_text(step.actor)}"
     why = step.detail.reason if by else ""
     match step.kind:
-        case Kind.ALERT if step.detail.change is Change.OPENED and not step.detail.learning_until_ms:
-            return Deed(when, "Incident opened")
-        case Kind.ALERT if step.detail.change is Change.OPENED:
-            return Deed(when, "Incident opened, without telling anybody: the model is learning")
         case Kind.ACKNOWLEDGE:
             return Deed(when, f"Acknowledged{by}", why)
         case Kind.SNOOZE if step.step is Step.DECIDED:
@@ -87,7 +103,8 @@ def _action(step: Decision, when: Moment, by: str, why: str) -> Deed | None:
 def _sent(
     deliveries: Iterable[Decision], steps: Iterable[Decision], now: datetime
 ) -> Iterator[tuple[int, Deed]]:
-    """A page is what is critical, everything else a notice."""
+    """A page is what is critical, everything else a notice; they stand where the first was asked for."""
+    asked_ms = {(step.id, step.step.value): step.timestamp_ms for step in steps}
     urgent = {(step.id, step.step.value) for step in steps if step.detail.severity is Severity.CRITICAL}
     grouped: dict[tuple[str, str, bool], list[Decision]] = {}
     for delivery in deliveries:
@@ -95,10 +112,12 @@ def _sent(
         what = "page" if (detail.parent, detail.parent_step) in urgent else "notice"
         grouped.setdefault((what, detail.target, delivery.step is Step.PERFORMED), []).append(delivery)
     for (what, target, arrived), sent in grouped.items():
-        first, last = sent[0], sent[-1]
+        first_ms = min(
+            asked_ms.get((it.detail.parent, it.detail.parent_step), it.timestamp_ms) for it in sent
+        )
+        last = sent[-1]
         count = format_plural(len(sent), what)
         text = f"{count} sent to {target}" if arrived else f"{count} did not reach {target}"
-        yield (
-            first.timestamp_ms,
-            Deed(moment(first.timestamp_ms, now), text, "" if arrived else last.detail.reason),
-        )
+        if len(sent) > 1:
+            text += f", the last at {format_moment(last.timestamp_ms, exact=True)} UTC"
+        yield first_ms, Deed(moment(first_ms, now), text, "" if arrived else last.detail.reason)

@@ -100,7 +100,7 @@ def _explained(view: IncidentView, decisions: list[str]) -> IncidentExplained:
         waits=line.waits,
         over=view.over,
         done=tuple(
-            (deed.when.ago, f"{deed.what}{f': {deed.why}' if deed.why else ''}") for deed in view.done
+            (deed.when.text, f"{deed.what}{f': {deed.why}' if deed.why else ''}") for deed in view.done
         ),
         decisions=tuple(decisions),
     )

@@ -146,7 +146,7 @@ def incident_line(case: Case, told: Told, state: State, now: datetime) -> Incide
         status=incident.status,
         what=told.what,
         reasons=told.reasons,
-        since=format_moment(incident.since_ms),
+        since=format_moment(incident.since_ms, exact=True),
         began=moment(incident.since_ms, now),
         lasted=age(timedelta(milliseconds=end_ms - incident.since_ms)),
         waits=f"{waiting[0]} waits for approval" if waiting else "",

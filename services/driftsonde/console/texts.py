@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from driftsonde.console.fleet import Health, Number, VersionState
 from driftsonde.core.control.decisions import CONTROLLER
 from driftsonde.core.control.traffic import Share
+from driftsonde.core.iso_time import span_text
 from driftsonde.report.formats import NOTHING, format_metric, format_moment, name_of
-
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def age(span: timedelta) -> str:
@@ -19,11 +18,7 @@ def age(span: timedelta) -> str:
     >>> age(timedelta(days=1)), age(timedelta(days=2)), age(timedelta(seconds=90)), age(timedelta(0))
     ('24 h', '2 d', '90 s', '0 s')
     """
-    seconds = max(0, int(span.total_seconds()))
-    for unit, size in _UNITS:
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return span_text(int(span.total_seconds() * 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,9 @@ def moment(at_ms: int, now: datetime) -> Moment:
     '3 h ago'
     """
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return Moment(f"{age(now - at)} ago", f"{format_moment(at_ms)} UTC", at.isoformat(timespec="seconds"))
+    return Moment(
+        f"{age(now - at)} ago", f"{format_moment(at_ms, exact=True)} UTC", at.isoformat(timespec="seconds")
+    )
 
 
 def who_text(actor: str) -> str:

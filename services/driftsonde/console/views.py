@@ -17,7 +17,7 @@ from driftsonde.console.standing import Standing, serving, standing
 from driftsonde.console.stories import Effect, Ranked, bins_of, with_sums
 from driftsonde.console.texts import age, coverage_text, drift_text, judged_text, number_text, worst_text
 from driftsonde.core.control.decisions import CONTROLLER, Decision, Kind, Step
-from driftsonde.core.control.incidents import Incident, Status
+from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.state import State
 from driftsonde.core.signals import Evidence, Rule
 from driftsonde.core.verdict import ColumnCounts
@@ -228,7 +228,7 @@ def incident_view(
         proposals=tuple(_proposal(decision) for decision in waiting),
         can_acknowledge=incident.status is Status.OPEN,
         is_open=incident.status is not Status.RESOLVED,
-        over=_over(incident, steps),
+        over=_over(case, steps),
     )
 
 
@@ -245,10 +245,11 @@ def _evidence(case: Case) -> tuple[Evidence, ...]:
     return tuple(entry for signal in signals if signal for entry in signal.evidence)
 
 
-def _over(incident: Incident, steps: Sequence[Decision]) -> str:
-    if incident.status is not Status.RESOLVED:
+def _over(case: Case, steps: Sequence[Decision]) -> str:
+    incident = case.incident
+    if case.until_ms is None:
         return ""
-    when = f"{format_moment(incident.resolved_ms)} UTC"
+    when = f"{format_moment(case.until_ms, exact=True)} UTC"
     if incident.false_alarm:
         return f"{incident.resolved_by} called it a false alarm at {when}."
     if incident.resolved_by != CONTROLLER:

@@ -204,14 +204,14 @@ def format_time(time_ms: int) -> str:
     return moment.strftime("%Y-%m-%d %H:%M" if moment.second == 0 else "%Y-%m-%d %H:%M:%S")
 
 
-def format_moment(time_ms: int) -> str:
-    """A moment in UTC in running text; its parts stay on one line.
+def format_moment(time_ms: int, exact: bool = False) -> str:
+    """A moment in UTC in running text; its parts stay on one line. Seconds where there are some, or if it is to be exact.
 
-    >>> format_moment(1_709_474_400_000).split("\\xa0")
-    ['3', 'Mar', '2024', '14:00']
+    >>> format_moment(1_709_474_400_000).split("\\xa0"), format_moment(1_709_474_400_000, exact=True)[-8:]
+    (['3', 'Mar', '2024', '14:00'], '14:00:00')
     """
     moment = datetime.fromtimestamp(time_ms // 1000, UTC)
-    clock = f"{moment:%H:%M}" if moment.second == 0 else f"{moment:%H:%M:%S}"
+    clock = f"{moment:%H:%M:%S}" if exact or moment.second else f"{moment:%H:%M}"
     return _SPACE.join((str(moment.day), f"{moment:%b}", f"{moment:%Y}", clock))
 
 
