@@ -21,6 +21,7 @@ from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import (
     AutomationChange,
     Registered,
+    Resolution,
     RolloutChange,
     RolloutWish,
     SplitChange,
@@ -87,6 +88,15 @@ def test_a_model_has_its_story(page: httpx.Client) -> None:
     assert "2026-03-30 00:00 to 2026-04-01 00:00 UTC" in text
     shorter = text_of(page.get("/models/fraud", params={"windows": 60}))
     assert "2026-03-30 00:00 to 2026-04-01 00:00 UTC" in shorter
+
+
+def test_an_incident_before_the_windows_shown_is_one_click_away(rolling: tuple[httpx.Client, Desk]) -> None:
+    page, desk = rolling
+    shorter = {"windows": 6}
+    assert "was before these windows" not in text_of(page.get("/models/fraud", params=shorter))
+    desk.submit(Resolution(desk.incident.id, "ada")).result()
+    assert 'href="?windows=60"' in page.get("/models/fraud", params=shorter).text
+    assert "was before these windows" not in text_of(page.get("/models/fraud"))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-from driftsonde.adapters.api_client import URL_VARIABLE
-from driftsonde.adapters.settings import Settings, environment
 from driftsonde.commands.errors import Failed, end_on_sigterm, settings_of_environment, world_failures
 from driftsonde.standalone.child import ChildFailed
 from driftsonde.standalone.cluster import Cluster
@@ -56,9 +54,6 @@ def _watch(cluster: Cluster) -> None:
 def describe(cluster: Cluster, directory: Path) -> str:
     """Where things are, and how to send the first event."""
     kafka, clickhouse = cluster.settings.kafka, cluster.settings.clickhouse
-    exports = environment(Settings(kafka=kafka, clickhouse=clickhouse))
-    exports[URL_VARIABLE] = cluster.controller_url
-    lines = [f"export {name}={value}" for name, value in exports.items()]
     return f"""\
 Kafka        {kafka.bootstrap_servers}
 ClickHouse   http://{clickhouse.host}:{clickhouse.port}, database {clickhouse.database}
@@ -67,7 +62,7 @@ Logs, data   {directory}
 
 For the commands of driftsonde, in another terminal:
 
-{chr(10).join(f"    {line}" for line in lines)}
+{chr(10).join(f"    {line}" for line in cluster.exports())}
 
 The first event: save this as shop.toml, and run `driftsonde register shop.toml --version 1`
 

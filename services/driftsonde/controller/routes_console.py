@@ -16,6 +16,7 @@ from driftsonde.console.rendering import files
 from driftsonde.console.stories import (
     MOST_WINDOWS,
     USUAL_WINDOWS,
+    Period,
     newest_period,
     read_counts,
     read_page,
@@ -28,6 +29,7 @@ from driftsonde.controller.routes_console_control import controls_router, timeli
 from driftsonde.controller.routes_console_rollouts import rollout_pages_router
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.access import Person, Role
+from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import (
     Acknowledgement,
     Approval,
@@ -37,6 +39,7 @@ from driftsonde.core.control.inputs import (
     Wish,
 )
 from driftsonde.core.control.learning import learning_until
+from driftsonde.core.control.state import ModelState
 from driftsonde.core.spec import HOUR_MS
 from driftsonde.report.formats import format_moment
 
@@ -62,7 +65,11 @@ def _false_alarm(incident: str, form: Form, actor: str) -> Wish:
 
 
 def _acknowledge(incident: str, form: Form, actor: str) -> Wish:
-    return Acknowledgement(incident, actor)
+    return Acknowledgement(incident, actor, form.get("reason", ""))
+
+
+def _wake(incident: str, form: Form, actor: str) -> Wish:
+    return Snooze(incident, 0, actor, form.get("reason", ""))
 
 
 def _approve(incident: str, form: Form, actor: str) -> Wish:
@@ -74,14 +81,13 @@ def _reject(incident: str, form: Form, actor: str) -> Wish:
 
 
 ACKNOWLEDGE = Button("acknowledge", "Acknowledge", Role.OPERATOR, _acknowledge, "I am looking at it")
-ON_OPEN = (
-    Button("snooze", "Snooze for 4 hours", Role.OPERATOR, _snooze, "No notices of it until then"),
-    Button("resolve", "Resolve", Role.OPERATOR, _resolve, "It is over"),
-    Button("false-alarm", "False alarm", Role.OPERATOR, _false_alarm, "There was nothing to it"),
-)
+SNOOZE = Button("snooze", "Snooze for 4 hours", Role.OPERATOR, _snooze, "No notices of it until then")
+WAKE = Button("wake", "End the snooze", Role.OPERATOR, _wake, "Notices of it from now on")
+RESOLVE = Button("resolve", "Resolve", Role.OPERATOR, _resolve, "It is over")
+FALSE_ALARM = Button("false-alarm", "False alarm", Role.OPERATOR, _false_alarm, "There was nothing to it")
 APPROVE = Button("approve", "Approve", Role.APPROVER, _approve)
 REJECT = Button("reject", "Reject", Role.APPROVER, _reject)
-BUTTONS = {button.value: button for button in (ACKNOWLEDGE, *ON_OPEN, APPROVE, REJECT)}
+BUTTONS = {button.value: button for button in (ACKNOWLEDGE, SNOOZE, WAKE, RESOLVE, FALSE_ALARM, APPROVE, REJECT)}
 
 
 def console_router(pages: Pages) -> APIRouter:
@@ -178,10 +184,21 @@ def _models_router(pages: Pages) -> APIRouter:
             learning=_learning(backend, model, now),
             choices=PERIODS,
             windows=windows,
+            reaching=_reaching(state.model(model), period, windows),
             read_at=format_moment(int(now.timestamp() * 1000)),
         )
 
     return router
+
+
+def _reaching(model: ModelState, period: Period, windows: int) -> int:
+    """How many windows it takes to see the newest incident where it was over before the period; 0 where it was not, or where it
+    lies beyond what a page shows."""
+    newest = max(model.incidents.values(), key=lambda incident: incident.since_ms, default=None)
+    if newest is None or newest.status is not Status.RESOLVED or newest.since_ms >= period.from_ms:
+        return 0
+    size_ms = (period.until_ms - period.from_ms) / windows
+    return next((count for count in PERIODS if period.until_ms - count * size_ms <= newest.since_ms), 0)
 
 
 def _learning(backend: Backend, model: str, now: datetime) -> str:
@@ -204,7 +221,8 @@ def _incidents_router(pages: Pages) -> APIRouter:
         cases = cases_of(state, backend.catalogue(), incident.model)
         view = incident_view(case, cases, state, read_stored(backend.store, case, now), now)
         offered = [ACKNOWLEDGE] if view.can_acknowledge else []
-        offered += ON_OPEN if view.is_open else ()
+        offered += [WAKE if view.line.snoozed else SNOOZE, RESOLVE] if view.is_open else []
+        offered += [] if incident.false_alarm else [FALSE_ALARM]
         return pages.show(
             "incident.html",
             person,

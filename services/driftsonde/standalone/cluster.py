@@ -11,6 +11,7 @@ from typing import Self
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from driftsonde.adapters.api_client import URL_VARIABLE
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.kafka import ensure_topics
@@ -77,6 +78,14 @@ class Cluster:
     def wait_ready(self, name: str) -> None:
         """Raises `ChildFailed` if it doesn't get ready."""
         self.ports[name] = int(self.children[name].wait_ready(_SERVICE_START_S)["port"])
+
+    def exports(self) -> list[str]:
+        """Lines for a shell in which the commands are to find it."""
+        kafka, clickhouse = self.settings.kafka, self.settings.clickhouse
+        found = environment(Settings(kafka=kafka, clickhouse=clickhouse)) | {
+            URL_VARIABLE: self.controller_url
+        }
+        return [f"export {name}={value}" for name, value in found.items()]
 
     def check(self) -> None:
         """Raise `ChildFailed` if a process has ended."""

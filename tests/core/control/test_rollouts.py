@@ -95,7 +95,7 @@ def test_stage_by_stage_to_champion() -> None:
 @pytest.mark.parametrize(
     ("event", "after_ms", "reason"),
     [
-        (support(100), HOUR_MS - 1, "lasts at least 3600 s"),
+        (support(100), HOUR_MS - 1, "lasts at least 60 min"),
         (support(99), HOUR_MS, "asks for 100 labelled rows"),
         (support(100, version="3"), HOUR_MS, "no rollout of version 3"),
     ],

@@ -7,6 +7,7 @@ from driftsonde.core.control.costing import Worth
 from driftsonde.core.control.decisions import Step
 from driftsonde.core.control.traffic import Traffic, share_of
 from driftsonde.core.events import Variant
+from driftsonde.core.iso_time import span_text
 from driftsonde.core.signals import Signal
 from driftsonde.core.spec import HOUR_MS, ActionPolicy, CanaryRule, Mode, PromotionRule, RolloutRule
 
@@ -97,10 +98,9 @@ def retrain_obstacle(
         )
     last_ms = max(retrainings_ms, default=None)
     if last_ms is not None and event_ms - last_ms < actions.retrain_cooldown_ms:
-        elapsed_s = (event_ms - last_ms) // 1000
         return (
-            f"cool-down: the last retraining was {elapsed_s} s earlier, "
-            f"the policy asks for {actions.retrain_cooldown_ms // 1000} s"
+            f"cool-down: the last retraining was {span_text(event_ms - last_ms)} earlier, "
+            f"the policy asks for {span_text(actions.retrain_cooldown_ms)}"
         )
     return ""
 

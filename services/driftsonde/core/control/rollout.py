@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from driftsonde.core.control.traffic import Share, Traffic
 from driftsonde.core.events import Variant
+from driftsonde.core.iso_time import span_text
 from driftsonde.core.spec import RolloutRule
 
 
@@ -131,7 +132,7 @@ def advance_obstacle(
     if rollout.status is RolloutStatus.PAUSED:
         return f"the rollout is paused, {rollout.at}"
     if now_ms - rollout.since_ms < rule.min_stage_ms:
-        return f"{rollout.at}: this stage lasts at least {rule.min_stage_ms // 1000} s"
+        return f"{rollout.at}: this stage lasts at least {span_text(rule.min_stage_ms)}"
     if labels - rollout.labels < rule.min_labels:
         return f"{rollout.at}: this stage asks for {rule.min_labels} labelled rows of its own"
     return ""

@@ -135,14 +135,8 @@ def show_places(console: Console, directory: Path, page: Path | None) -> None:
 
 def show_doors(console: Console, cluster: Cluster) -> None:
     """How to reach what goes on running."""
-    clickhouse = cluster.settings.clickhouse
-    console.print(
-        Text(
-            f"Kafka        {cluster.settings.kafka.bootstrap_servers}\n"
-            f"ClickHouse   http://{clickhouse.host}:{clickhouse.port}, database {clickhouse.database}\n"
-            f"API          {cluster.controller_url}/v1/incidents"
-        )
-    )
+    lines = ["", "For the commands of driftsonde, in another terminal:", *cluster.exports()]
+    console.print(Text("\n".join(lines)), soft_wrap=True)
     console.print(Text(f"\nWhat happened, in the console: {cluster.controller_url}", style="bold"))
     console.print(Text("The stream goes on. Ctrl-C stops it."))
 
