@@ -40,6 +40,7 @@ def test_settings_lists_all_variables(capsys: pytest.CaptureFixture[str]) -> Non
     status, out, _ = run(capsys, "settings")
     assert status == 0
     assert all(f"`{variable.name}`" in out for variable in variables())
+    assert "`CONTROLLER_URL`" in out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

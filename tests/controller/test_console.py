@@ -73,6 +73,7 @@ def text_of(response: httpx.Response, status: int = 200) -> str:
 def test_the_overview_shows_incidents_first_and_every_version(page: httpx.Client) -> None:
     text = text_of(page.get("/"))
     assert text.index("Open incidents") < text.index("Versions")
+    assert "local (no sign-in)" in text
     assert re.search(
         r"fraud : amount changed since \S+ \S+ \S+ \S+ UTC Distance from its baseline \(PSI\): ", text
     )

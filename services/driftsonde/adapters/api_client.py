@@ -10,6 +10,11 @@ import httpx
 URL_VARIABLE, TOKEN_VARIABLE = "CONTROLLER_URL", "CONTROLLER_TOKEN"
 USUAL_URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 15.0
+# What the commands that ask it are configured by: name, default, meaning.
+VARIABLES = (
+    (URL_VARIABLE, USUAL_URL, "Where commands reach the controller's API."),
+    (TOKEN_VARIABLE, "", "The token that they show it (`driftsonde token`)."),
+)
 
 
 class ApiUnavailable(Exception):

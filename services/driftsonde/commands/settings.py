@@ -2,6 +2,7 @@
 
 import click
 
+from driftsonde.adapters.api_client import VARIABLES
 from driftsonde.adapters.settings import settings_table, variables
 from driftsonde.commands.output import json_option, say
 
@@ -18,4 +19,9 @@ def settings(as_json: bool) -> None:
         }
         for known in variables()
     ]
-    say(found, settings_table().splitlines(), as_json)
+    found += [{"name": name, "default": default, "meaning": meaning} for name, default, meaning in VARIABLES]
+    rows = [
+        f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |"
+        for name, default, meaning in VARIABLES
+    ]
+    say(found, [*settings_table().splitlines(), *rows], as_json)

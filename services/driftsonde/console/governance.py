@@ -77,6 +77,19 @@ _KIND_NAMES = {
     Kind.TRAFFIC: "splits set by hand",
     Kind.ROLLOUT: "rollouts",
     Kind.REGISTER: "registrations",
+    Kind.APPROVAL: "approvals",
+    Kind.ACKNOWLEDGE: "acknowledgements",
+    Kind.SNOOZE: "snoozes",
+    Kind.FALSE_ALARM: "false alarms",
+    Kind.MAINTENANCE: "maintenance",
+    Kind.AUTOMATION: "automation stopped or let run",
+    Kind.REFUSAL: "refusals",
+    Kind.ESCALATE: "escalations",
+    Kind.ACTUATE: "actions called for",
+    Kind.CANDIDATE: "retrained versions",
+    Kind.REVIEW: "reviews",
+    Kind.STAGE: "stages reached",
+    Kind.NOTIFY: "deliveries",
 }
 
 
@@ -94,7 +107,7 @@ def timeline(state: State, catalogue: Catalogue, now: datetime, model: str = "",
         stories=tuple(_story(group, state, catalogue, now) for group in newest[:SHOWN_DECISIONS]),
         left_out=max(0, len(newest) - SHOWN_DECISIONS),
         models=tuple(sorted({record.first.model for record in records} - {ALL_MODELS})),
-        kinds=tuple((it.value, _KIND_NAMES.get(it, it.value.replace("-", " "))) for it in kinds),
+        kinds=tuple((it.value, _KIND_NAMES[it]) for it in kinds),
     )
 
 
@@ -144,7 +157,7 @@ def _story(group: Sequence[Record], state: State, catalogue: Catalogue, now: dat
         model="" if first.model == ALL_MODELS else first.model,
         version=first.version,
         when=moment(_newest_ms(group), now),
-        deeds=deeds_of(group, now) if first.incident else acts_of(group, now),
+        deeds=(deeds_of(group, now) if first.incident else ()) or acts_of(group, now),
         steps=tuple(steps_of(group)),
     )
 
