@@ -68,7 +68,7 @@ def test_intervals_and_end_are_those_of_the_judge(accuracy: float, worse: bool) 
         (1, 40, 0.9, "40 of the 50 labelled rows"),
         (3, 60, 0.9, "Undecided"),
         (40, 60, 0.6, "asks for a rollback"),
-        (600, 400, 0.9, "Not worse than the champion by more than 2.0 %"),
+        (600, 400, 0.9, "Not worse than the champion by more than 2.0 points"),
     ],
 )
 def test_the_sentence_says_what_the_interval_means(

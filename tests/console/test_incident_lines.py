@@ -4,13 +4,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from console_desk import CATALOGUE
-from control_examples import after, canary_rollback, setting, signal, with_canary
+from control_examples import NOW_MS, after, canary_rollback, setting, signal, with_canary
 from driftsonde.console.deeds import deeds_of
 from driftsonde.console.incidents import Case, cases_of, incident_line, records_of, related
+from driftsonde.core.control.inputs import Acknowledgement, Input, Rejection, Resolution, Snooze
 from driftsonde.core.control.state import State, with_traffic
 from driftsonde.core.events import Variant
 from driftsonde.core.signals import Rule, Signal, SignalKind
-from driftsonde.core.spec import HOUR_MS
+from driftsonde.core.spec import HOUR_MS, Mode
+from driftsonde.report.column_detail import pairs_of
+from driftsonde.report.results import BinCount
 
 NOW = datetime.fromtimestamp(100 * HOUR_MS / 1000, UTC)
 
@@ -94,3 +97,45 @@ def test_exact_times_have_their_seconds() -> None:
     state, (case,) = told(signal(SignalKind.ALERT, hour=2))
     line = incident_line(case, case.told(), state, NOW)
     assert line.since.endswith("00:00:00") and line.began.text.endswith("00:00:00 UTC")
+
+
+def test_what_people_do_is_said_beside_the_status_with_their_reasons() -> None:
+    state, _ = after(
+        State(),
+        [signal(SignalKind.ALERT), signal(SignalKind.RETRAIN, hour=2)],
+        setting(retrain=Mode.RECOMMEND),
+    )
+    (case,) = cases_of(state, CATALOGUE)
+    (proposal,) = state.model("fraud").proposals()
+    own = case.incident.id
+    acts: list[Input] = [
+        Acknowledgement(own, "ann", "on it"),
+        Rejection(proposal.id, "ann", "a unit"),
+        Snooze(own, HOUR_MS, "ann"),
+    ]
+    state, _ = after(state, acts, setting())
+    now = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+    (case,) = cases_of(state, CATALOGUE)
+    line = incident_line(case, case.told(), state, now)
+    assert line.done == "retraining was rejected by ann"
+    assert line.snoozed.startswith("snoozed until")
+    said = [(deed.what, deed.why) for deed in deeds_of(records_of(case.incident, state), now)]
+    assert ("Acknowledged by ann", "on it") in said
+
+    state, _ = after(state, [Snooze(own, 0, "ann")], setting())
+    (case,) = cases_of(state, CATALOGUE)
+    assert incident_line(case, case.told(), state, now).snoozed == ""
+    assert "Snooze ended by ann" in [deed.what for deed in deeds_of(records_of(case.incident, state), now)]
+
+
+def test_a_false_alarm_said_afterwards_leaves_its_end_as_it_was() -> None:
+    state, (case,) = told(signal(SignalKind.ALERT, hour=2), signal(SignalKind.RESOLVE, hour=9))
+    state, _ = after(state, [Resolution(case.incident.id, "ann", "", false_alarm=True)], setting())
+    (late,) = cases_of(state, CATALOGUE)
+    assert (late.until_ms, late.went_back) == (10 * HOUR_MS, True)
+
+
+def test_bins_that_are_empty_before_and_after_are_counted_and_not_drawn() -> None:
+    pairs, note = pairs_of([BinCount("low", 5, 0), BinCount("middle", 0, 0), BinCount("high", 0, 7)])
+    assert [pair.label for pair in pairs] == ["low", "high"]
+    assert note == "1 bin empty in both left out."

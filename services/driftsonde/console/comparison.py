@@ -167,7 +167,7 @@ def _last_of_each_cell(axis: TimeAxis, sequence: Series) -> Series:
 
 def _sentence(sequence: Series, rule: CanaryRule) -> str:
     lower, upper, labelled = float(sequence.lower[-1]), float(sequence.upper[-1]), int(sequence.n[-1])
-    margin = format_metric(METRIC, rule.margin)
+    margin = f"{100 * rule.margin:.1f} points"
     if sequence.breached[-1]:
         return (
             f"Worse than the champion by more than {margin}, with confidence: the judge asks for a rollback."

@@ -10,7 +10,7 @@ from driftsonde.core.control.decisions import CONTROLLER, Change, Decision, Kind
 from driftsonde.core.control.state import Record
 from driftsonde.report.formats import format_moment, format_plural
 
-_ACTIONS = {
+ACTIONS = {
     Kind.RETRAIN: "Retraining",
     Kind.ROLLBACK: "Rollback",
     Kind.PROMOTE: "Promotion",
@@ -73,6 +73,8 @@ def _deed(step: Decision, now: datetime) -> Deed | None:
     match step.kind:
         case Kind.ACKNOWLEDGE:
             return Deed(when, f"Acknowledged{by}", why)
+        case Kind.SNOOZE if step.step is Step.DECIDED and step.detail.expires_ms <= step.timestamp_ms:
+            return Deed(when, f"Snooze ended{by}", why)
         case Kind.SNOOZE if step.step is Step.DECIDED:
             return Deed(when, f"Snoozed until {format_moment(step.detail.expires_ms)} UTC{by}", why)
         case Kind.FALSE_ALARM:
@@ -88,7 +90,7 @@ def _deed(step: Decision, now: datetime) -> Deed | None:
 
 
 def _action(step: Decision, when: Moment, by: str, why: str) -> Deed | None:
-    name = _ACTIONS[step.kind]
+    name = ACTIONS[step.kind]
     if step.step is Step.SUPPRESSED:
         return Deed(when, f"{name} not done", step.detail.reason)
     if step.step not in _STEPS:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from driftsonde.adapters.wire_models import Catalogue
+from driftsonde.console.deeds import ACTIONS
 from driftsonde.console.sentences import Told, main_column, tell
 from driftsonde.console.stories import Ranked, with_sums
-from driftsonde.console.texts import Moment, age, moment
+from driftsonde.console.texts import Moment, age, moment, who_text
 from driftsonde.core.baseline import Reference
-from driftsonde.core.control.decisions import CONTROLLER, Kind, Step
+from driftsonde.core.control.decisions import Change, Kind, Step
 from driftsonde.core.control.incidents import CAUSE_WINDOWS, Incident, Status
 from driftsonde.core.control.state import Record, State
 from driftsonde.core.events import Role
@@ -30,7 +31,7 @@ _DONE = {
 @dataclass(frozen=True, slots=True)
 class IncidentLine:
     """`what` happened and why one can say so; `lasted`: from the first window past its limit on; `waits`: what a person is
-    asked for, `done`: what was done; `learning`: why nobody was told of it; "" for nothing."""
+    asked for, `done`: what was done, or was not wanted; `snoozed`: until when; `learning`: why nobody was told of it; "" for nothing."""
 
     id: str
     model: str
@@ -45,6 +46,7 @@ class IncidentLine:
     waits: str
     done: str
     learning: str = ""
+    snoozed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,9 @@ def cases_of(state: State, catalogue: Catalogue, model: str = "") -> list[Case]:
 
 def case_of(incident: Incident, state: State, catalogue: Catalogue) -> Case:
     baseline = catalogue.baseline(incident.model, incident.version)
-    signals = [
-        signal for record in records_of(incident, state) if (signal := record.first.detail.signal) is not None
-    ]
+    records = records_of(incident, state)
+    signals = [signal for record in records if (signal := record.first.detail.signal) is not None]
+    end = _end(incident, records)
     signals.sort(key=lambda signal: (signal.window_end_ms, signal.id))
     wrong = [signal for signal in signals if signal.kind is not SignalKind.RESOLVE]
     of_columns = [signal for signal in wrong if any(entry.column for entry in signal.evidence)]
@@ -109,8 +111,8 @@ def case_of(incident: Incident, state: State, catalogue: Catalogue) -> Case:
         incident=incident,
         signal=next(reversed(of_columns or wrong), None),
         loss=losses[-1] if of_columns and losses else None,
-        until_ms=_until_ms(incident, signals),
-        went_back=_end(incident, signals) is not None,
+        until_ms=_until_ms(incident, end),
+        went_back=end is not None,
         references=baseline.columns if baseline else (),
     )
 
@@ -137,6 +139,11 @@ def incident_line(case: Case, told: Told, state: State, now: datetime) -> Incide
     records = records_of(incident, state)
     waiting = [record.last.kind for record in records if record.last.step is Step.PROPOSED]
     done = [record.last.kind for record in records if record.last.step in _HAPPENED]
+    rejected = [
+        f"{ACTIONS[last.kind].lower()} was rejected {who_text(last.actor)}"
+        for last in (record.last for record in records)
+        if last.step is Step.REJECTED and last.kind in ACTIONS
+    ]
     end_ms = now.timestamp() * 1000 if case.until_ms is None else case.until_ms
     return IncidentLine(
         id=incident.id,
@@ -150,26 +157,29 @@ def incident_line(case: Case, told: Told, state: State, now: datetime) -> Incide
         began=moment(incident.since_ms, now),
         lasted=age(timedelta(milliseconds=end_ms - incident.since_ms)),
         waits=f"{waiting[0]} waits for approval" if waiting else "",
-        done=", ".join(words for kind, words in _DONE.items() if kind in done),
+        done=", ".join([*(words for kind, words in _DONE.items() if kind in done), *rejected]),
         learning=f"learning until {format_moment(incident.learning_until_ms)} UTC; would have paged"
         if incident.learning_until_ms
+        else "",
+        snoozed=f"snoozed until {format_moment(incident.snoozed_until_ms)} UTC"
+        if incident.status is not Status.RESOLVED and incident.snoozed_until_ms > now.timestamp() * 1000
         else "",
     )
 
 
-def _until_ms(incident: Incident, signals: Iterable[Signal]) -> int | None:
+def _until_ms(incident: Incident, end: Signal | None) -> int | None:
     """When the numbers were back, where the judge said so; else when a person or the controller closed it."""
     if incident.status is not Status.RESOLVED:
         return None
-    end = _end(incident, signals)
     return max(end.window_end_ms if end else incident.resolved_ms, incident.since_ms)
 
 
-def _end(incident: Incident, signals: Iterable[Signal]) -> Signal | None:
+def _end(incident: Incident, records: Iterable[Record]) -> Signal | None:
     """What the judge said of its end, where that ended it."""
-    if incident.status is not Status.RESOLVED or incident.resolved_by != CONTROLLER:
+    if incident.status is not Status.RESOLVED:
         return None
-    return next((s for s in signals if s.kind is SignalKind.RESOLVE and s.id == incident.last_signal), None)
+    ends = (r.first.detail.signal for r in records if r.first.detail.change is Change.RESOLVED)
+    return next((signal for signal in ends if signal and signal.id == incident.last_signal), None)
 
 
 def _near(case: Case, other: Case) -> bool:

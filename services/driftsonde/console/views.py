@@ -72,9 +72,10 @@ class EvidenceLine:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A column of the incident's newest window against the baseline."""
+    """A column of the incident's newest window against the baseline. `window`: when it began."""
 
     column: str
+    window: str
     compared: tuple[Compared, ...]
     bins: tuple[BarPair, ...]
     note: str
@@ -219,7 +220,7 @@ def incident_view(
         else "",
         evidence=tuple(_evidence_line(entry) for entry in _evidence(case)),
         ranked=tuple(_ranked_lines(stored.ranking)),
-        distributions=tuple(_distribution(column) for column in counts.values()),
+        distributions=tuple(_distribution(column, window.start_ms) for window, column in counts.items()),
         done=deeds_of(records, now),
         technical=tuple(
             decision_line(decision, incident.summary)
@@ -250,8 +251,10 @@ def _over(case: Case, steps: Sequence[Decision]) -> str:
     if case.until_ms is None:
         return ""
     when = f"{format_moment(case.until_ms, exact=True)} UTC"
-    if incident.false_alarm:
-        return f"{incident.resolved_by} called it a false alarm at {when}."
+    called = [step for step in steps if step.kind is Kind.FALSE_ALARM]
+    if incident.false_alarm and called:
+        at = format_moment(called[-1].timestamp_ms, exact=True)
+        return f"{called[-1].actor} called it a false alarm at {at} UTC."
     if incident.resolved_by != CONTROLLER:
         return f"{incident.resolved_by} resolved it at {when}."
     # What the judge says of an end is that the numbers are back; other ends have a reason of their own.
@@ -287,9 +290,10 @@ def _ranked_lines(ranking: Sequence[Ranked]) -> Iterator[RankedLine]:
         )
 
 
-def _distribution(column: ColumnCounts) -> Distribution:
+def _distribution(column: ColumnCounts, start_ms: int) -> Distribution:
     pairs, note = pairs_of(list(bins_of(column)))
-    return Distribution(column.reference.name, compared(column), pairs, note)
+    window = f"{format_moment(start_ms, exact=True)} UTC"
+    return Distribution(column.reference.name, window, compared(column), pairs, note)
 
 
 def _proposal(decision: Decision) -> Proposal:

@@ -29,6 +29,7 @@ from driftsonde.controller.routes_console_control import controls_router, timeli
 from driftsonde.controller.routes_console_rollouts import rollout_pages_router
 from driftsonde.core.baseline import Baseline
 from driftsonde.core.control.access import Person, Role
+from driftsonde.core.control.decisions import CONTROLLER
 from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.inputs import (
     Acknowledgement,
@@ -87,7 +88,9 @@ RESOLVE = Button("resolve", "Resolve", Role.OPERATOR, _resolve, "It is over")
 FALSE_ALARM = Button("false-alarm", "False alarm", Role.OPERATOR, _false_alarm, "There was nothing to it")
 APPROVE = Button("approve", "Approve", Role.APPROVER, _approve)
 REJECT = Button("reject", "Reject", Role.APPROVER, _reject)
-BUTTONS = {button.value: button for button in (ACKNOWLEDGE, SNOOZE, WAKE, RESOLVE, FALSE_ALARM, APPROVE, REJECT)}
+BUTTONS = {
+    button.value: button for button in (ACKNOWLEDGE, SNOOZE, WAKE, RESOLVE, FALSE_ALARM, APPROVE, REJECT)
+}
 
 
 def console_router(pages: Pages) -> APIRouter:
@@ -222,7 +225,7 @@ def _incidents_router(pages: Pages) -> APIRouter:
         view = incident_view(case, cases, state, read_stored(backend.store, case, now), now)
         offered = [ACKNOWLEDGE] if view.can_acknowledge else []
         offered += [WAKE if view.line.snoozed else SNOOZE, RESOLVE] if view.is_open else []
-        offered += [] if incident.false_alarm else [FALSE_ALARM]
+        offered += [FALSE_ALARM] if view.is_open or incident.resolved_by == CONTROLLER else []
         return pages.show(
             "incident.html",
             person,

@@ -98,11 +98,13 @@ def _rate_charts(axis: TimeAxis, results: Results, name: str) -> Iterator[Chart]
 
 
 def pairs_of(bins: Sequence[BinCount]) -> tuple[tuple[BarPair, ...], str]:
-    """The bins as pairs of bars, all to one scale; of very many the ones that hold most."""
+    """The bins as pairs of bars, all to one scale; none that is empty before and after, and of very many the ones that hold
+    most."""
     before_total = max(1, sum(entry.reference_count for entry in bins))
     after_total = max(1, sum(entry.count for entry in bins))
     shares = [(entry.reference_count / before_total, entry.count / after_total) for entry in bins]
-    order = sorted(range(len(bins)), key=lambda place: (-max(shares[place]), place))
+    filled = [place for place, pair in enumerate(shares) if max(pair)]
+    order = sorted(filled, key=lambda place: (-max(shares[place]), place))
     shown = sorted(order[:_BINS_SHOWN])
     longest = max((max(pair) for pair in shares), default=1.0) or 1.0
     pairs = tuple(
@@ -115,9 +117,9 @@ def pairs_of(bins: Sequence[BinCount]) -> tuple[tuple[BarPair, ...], str]:
         )
         for place in shown
     )
-    left_out = len(bins) - len(shown)
-    note = f"{format_plural(left_out, 'bin')} with smaller shares left out." if left_out else ""
-    return pairs, note
+    left_out = {"with smaller shares": len(filled) - len(shown), "empty in both": len(bins) - len(filled)}
+    notes = [f"{format_plural(count, 'bin')} {what} left out." for what, count in left_out.items() if count]
+    return pairs, " ".join(notes)
 
 
 def _table(

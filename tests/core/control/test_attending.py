@@ -109,3 +109,24 @@ def test_nothing_is_done_about_what_is_over_or_not_there(wish: Input) -> None:
         step(state, wish, NOW_MS, POLICY)
     with pytest.raises(Unknown):
         step(State(), wish, NOW_MS, POLICY)
+
+
+def test_one_that_ended_by_itself_can_be_called_a_false_alarm_afterwards() -> None:
+    state, _ = after(OPEN, [signal(RESOLVE, hour=3)], POLICY)
+    ended_ms = incident(state).resolved_ms
+    state, (said,) = after(
+        state, [Resolution(KEY, "ann", "a test", false_alarm=True)], POLICY, NOW_MS + HOUR_MS
+    )
+    found = incident(state)
+    assert (said.kind, said.detail.reason) == (Kind.FALSE_ALARM, "a test")
+    assert (found.false_alarm, found.resolved_by, found.resolved_ms) == (True, "ann", ended_ms)
+    with pytest.raises(Refused, match="resolved by ann"):
+        after(state, [Resolution(KEY, "bob", "", false_alarm=True)], POLICY)
+
+
+def test_a_snooze_ends_by_one_of_no_length() -> None:
+    state, _ = after(OPEN, [Snooze(KEY, HOUR_MS, "ann"), Snooze(KEY, 0, "ann", "back")], POLICY)
+    assert incident(state).snoozed_until_ms == NOW_MS
+    state, decisions = after(state, [Tick()], POLICY, NOW_MS + 1)
+    assert told(decisions) == [(Kind.SNOOZE, Step.EXPIRED)]
+    assert told(after(state, [Tick()], POLICY, NOW_MS + 2 * HOUR_MS)[1]) == []

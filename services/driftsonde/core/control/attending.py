@@ -24,7 +24,7 @@ def on_acknowledgement(
     if incident.status is Status.ACKNOWLEDGED:
         return []
     decision_id = derive_id("acknowledge", incident.id, incident.opened_ms)
-    detail = Detail(change=Change.ACKNOWLEDGED)
+    detail = Detail(reason=acknowledgement.reason, change=Change.ACKNOWLEDGED)
     return [_on(incident, decision_id, Kind.ACKNOWLEDGE, acknowledgement.actor, now_ms, detail, setting)]
 
 
@@ -41,7 +41,10 @@ def on_snooze(state: State, snooze: Snooze, now_ms: int, setting: Setting) -> li
 
 def on_resolution(state: State, resolution: Resolution, now_ms: int, setting: Setting) -> list[Decision]:
     """What waits for approval because of the incident lapses with it."""
-    incident = _unresolved(state, resolution.incident)
+    incident = state.incident(resolution.incident)
+    afterwards = resolution.false_alarm and incident is not None and incident.resolved_by == CONTROLLER
+    if incident is None or not afterwards:
+        incident = _unresolved(state, resolution.incident)
     kind = Kind.FALSE_ALARM if resolution.false_alarm else Kind.RESOLVE
     decision_id = derive_id(kind, incident.id, incident.opened_ms)
     detail = Detail(reason=resolution.reason, change=Change.RESOLVED)

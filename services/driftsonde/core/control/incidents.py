@@ -50,7 +50,7 @@ class Incident:
     """`since_ms` is event time, the start of what is wrong; the other times are when the controller learned of it.
 
     `signals` counts the signals; `last_signal` is the id of the newest. 0 and "" stand for not yet. `resolved_by` is
-    "controller" where the numbers are back within bounds. `false_alarm`: a person says that nothing was wrong.
+    "controller" where the numbers are back within bounds. `false_alarm`: a person, `resolved_by`, says that nothing was wrong.
     `members`: its episodes, the first first; `rule` is the first's. `columns`: what contributes, the most first.
     `learning_until_ms`: it opened in a learning period that ends then, and nobody was told of it; 0 once people are.
     """
@@ -158,6 +158,10 @@ def changed(incident: Incident | None, decision: Decision) -> Incident | None:
 
 
 def _resolved(incident: Incident, decision: Decision) -> Incident:
+    if incident.status is Status.RESOLVED and decision.kind is Kind.FALSE_ALARM:  # said afterwards
+        return replace(
+            incident, updated_ms=decision.timestamp_ms, resolved_by=decision.actor, false_alarm=True
+        )
     return replace(
         incident,
         status=Status.RESOLVED,

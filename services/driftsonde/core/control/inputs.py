@@ -55,11 +55,12 @@ class Rejection:
 class Acknowledgement:
     incident: str
     actor: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """A person wants to hear nothing of an incident for a while."""
+    """A person wants to hear nothing of an incident for a while; of 0 it ends the snooze that is."""
 
     incident: str
     duration_ms: int
@@ -69,7 +70,7 @@ class Snooze:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A person ends an incident; `false_alarm`: there was nothing to it."""
+    """A person ends an incident; `false_alarm`: there was nothing to it, which can be said of one too that ended by itself."""
 
     incident: str
     actor: str
