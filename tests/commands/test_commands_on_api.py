@@ -136,7 +136,7 @@ def test_the_newest_incident_is_explained_without_an_id(
         status, out = run(capsys, "explain", *about)
         first, since, because, *rest = out.splitlines()
         assert (status, first) == (0, "fraud: amount changed (open)")
-        assert re.fullmatch(r"since     1 Jan 1970 00:00 UTC \(\d+ d ago\), version 1, champion", since)
+        assert re.fullmatch(r"since     1 Jan 1970 00:00:00 UTC \(\d+ d ago\), version 1, champion", since)
         assert because == "because   Distance from its baseline (PSI): 0.70, the limit is 0.20."
         assert any(line.startswith("done      ") and "Incident opened" in line for line in rest)
         assert rest[-1] == f"more      driftsonde explain {desk.alert.id}"
