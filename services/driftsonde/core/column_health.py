@@ -18,9 +18,10 @@ CONSTANT_BAR = 0.5  # between 0 and 1
 
 def judge_columns(columns: Sequence[ColumnCounts], rows: int) -> list[Metric]:
     """`constant` of each column that had more than one value in the baseline: 1 where it has one in the whole window, else 0;
-    `constant_columns`: how many these are. One window says little (`watching_quality` looks at how often it happens), so none is breached. With logged attributions also `attribution_ndcg` beside the bar that
-    SageMaker Clarify has for it, `attribution_shift`, the share of all importance that has gone from some features to others
-    (0 to 1), and for each of their columns `importance_ratio`: no rule looks at these; their distributions drift as others."""
+    `constant_columns`: how many these are. One window says little (`watching_quality` looks at how often it happens), so none is
+    breached. With logged attributions also `attribution_ndcg` beside the bar that SageMaker Clarify has for it, `attribution_shift`,
+    the share of all importance that has gone from some features to others (0 to 1), and for each of their columns
+    `importance_ratio`: no rule looks at these; their distributions drift as others."""
     if not columns or not rows:
         return []
     # A 0 is told too: it takes the place of a 1 that was told of fewer rows of the window.

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import attrgetter, itemgetter
 
 import numpy as np
 
@@ -85,14 +86,13 @@ def watch_quality(
 
 def _seen(layout: InputsLayout, found: Sequence[Metric]) -> tuple[Floats, Floats, Floats]:
     """Rows, value and bar of each rate: without rows it is no evidence and nothing to learn. Of a constant column one window, not
-    its rows. There are thousands: they go by column, not by rate."""
-    places = _places(layout)
-    n, value = np.zeros((2, len(places) + 1))  # the last one is of columns that the layout has not
-    bars = np.full(len(places) + 1, math.inf)
-    if found:
-        columns, names, rows, values, _, _, thresholds, _ = zip(*found, strict=True)
-        where = [places.get(rate, -1) for rate in zip(columns, names, strict=True)]
-        n[where], value[where], bars[where] = rows, values, thresholds
+    its rows. There are thousands: they go by field, not one by one."""
+    rates = len(_baseline(layout)[0])
+    places = list(map(_places(layout).__getitem__, map(itemgetter(0, 1), found)))
+    n, value, bars = np.zeros((3, rates + 1))  # the last one is of columns that the layout has not
+    bars[:] = math.inf
+    for field, all_rates in (("n", n), ("value", value), ("threshold", bars)):
+        all_rates[places] = list(map(attrgetter(field), found))
     n[2:-1:3] = np.minimum(n[2:-1:3], 1.0)
     return n[:-1], value[:-1], bars[:-1]
 
@@ -120,9 +120,16 @@ def _baseline(layout: InputsLayout) -> tuple[tuple[Rate, ...], Floats, Floats]:
     return tuple(rates), np.array(hits), np.array(rows)
 
 
+class _Places(dict[Rate, int]):
+    """Where each rate is; one that the layout has not is last."""
+
+    def __missing__(self, rate: Rate) -> int:
+        return -1
+
+
 @lru_cache(maxsize=256)
 def _places(layout: InputsLayout) -> Mapping[Rate, int]:
-    return {rate: place for place, rate in enumerate(_baseline(layout)[0])}
+    return _Places((rate, place) for place, rate in enumerate(_baseline(layout)[0]))
 
 
 @lru_cache(maxsize=256)

@@ -53,12 +53,12 @@ def restart(log_evidence: npt.ArrayLike, log_ratio: npt.ArrayLike) -> FloatArray
 
 
 def log_mean(log_evidence: npt.ArrayLike, weights: FloatArray) -> FloatArray:
-    """ln sum_j w_j R_j over the last axis. Weights that sum to 1 make an e-detector of e-detectors.
+    """ln sum_j w_j R_j over the last axis, w_j > 0. Weights that sum to 1 make an e-detector of e-detectors.
 
     >>> round(float(log_mean([0.0, np.log(3.0)], np.array([0.5, 0.5]))), 3)
     0.693
     """
-    return np.asarray(special.logsumexp(log_evidence, b=weights, axis=-1))
+    return np.asarray(np.logaddexp.reduce(np.asarray(log_evidence) + np.log(weights), axis=-1))
 
 
 def rate_log_ratio(

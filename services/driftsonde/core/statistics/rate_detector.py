@@ -18,9 +18,9 @@ from driftsonde.core.statistics.seasons import NULLS, SEASONAL, TABLE, seasoned,
 
 Flags = npt.NDArray[np.bool_]
 
-# How likely a stream of independent rows is to be taken for one whose rows depend on each other, which are slower to be called. A
-# dependence that is overlooked costs false pages: a tenth of the independent ones waits a little, so that few are.
-_CHANCE = 0.1
+# How likely a stream of independent rows is to be taken for one whose rows depend on each other, which is slower to be called. More
+# would overlook fewer weak dependences, and with them losses: see docs/deciding.md.
+_CHANCE = 0.01
 # A slot starts as if it had seen so many rows at the overall rate.
 _PRIOR_ROWS = np.where(SEASONAL, 50.0, 0.0)
 
