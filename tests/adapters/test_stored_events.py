@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from clickhouse_connect.driver.binding import format_bind_value
 
 from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.clickhouse_migrations import apply_migrations
 from driftsonde.adapters.resources import schemas_directory
 from driftsonde.adapters.settings import ClickHouseSettings
-from driftsonde.adapters.stored_events import IDS, IN_LABELS_OF_IDS, IN_PREDICTIONS_OF_IDS, id_parameters
+from driftsonde.adapters.stored_events import IDS, IN_LABELS_OF_IDS, IN_PREDICTIONS_OF_IDS, id_portions
 from driftsonde.standalone.store_process import running_store
 
 pytestmark = pytest.mark.io
@@ -54,9 +55,10 @@ def store(before: Store) -> Store:
 @pytest.mark.parametrize("step", [1, 97], ids=["of few messages", "of many messages"])
 def test_rows_are_found_by_their_ids(store: Store, table: str, step: int) -> None:
     ids = [f"id-{number}" for number in range(50_500, 50_500 + 1_000 * step, step)]
+    (asked,) = id_portions([*ids, "unknown"])
     found = store.query_rows(
         f"SELECT model, prediction_id FROM {table} PREWHERE prediction_id IN {IDS} WHERE {IN_PLACES[table]}",
-        id_parameters([*ids, "unknown"]),
+        asked,
     )
     assert sorted(found) == sorted((model, name) for model in ("shop", "rain") for name in ids)
 
@@ -64,9 +66,9 @@ def test_rows_are_found_by_their_ids(store: Store, table: str, step: int) -> Non
 @pytest.mark.parametrize("table", ["predictions", "labels"])
 def test_little_is_read_for_the_ids_of_few_messages(store: Store, table: str) -> None:
     ids = [f"id-{number}" for number in range(50_500, 51_500)]
+    (asked,) = id_portions(ids)
     read = store.query_rows(
-        f"EXPLAIN ESTIMATE SELECT count() FROM {table} WHERE model = 'shop' AND {IN_PLACES[table]}",
-        id_parameters(ids),
+        f"EXPLAIN ESTIMATE SELECT count() FROM {table} WHERE model = 'shop' AND {IN_PLACES[table]}", asked
     )
     rows = {name: rows for _, name, _, rows, _ in read}
     assert 0 < rows[table] <= 3 * 8_192 < MESSAGES * ROWS
@@ -75,3 +77,17 @@ def test_little_is_read_for_the_ids_of_few_messages(store: Store, table: str) ->
 def test_a_migration_that_was_interrupted_tells_places_once(store: Store) -> None:
     store.command("INSERT INTO event_places SELECT * FROM event_places")
     assert store.query_rows("SELECT count() FROM event_places FINAL") == [(4 * MESSAGES * ROWS,)]
+
+
+@pytest.mark.parametrize("of", ["x", "ü", "'", "-"])
+@pytest.mark.parametrize("length", [1, 36, 1_024])
+def test_no_field_is_longer_than_a_server_takes_and_every_id_is_asked_for_once(of: str, length: int) -> None:
+    ids = [f"{number:05}{of * (length - 5)}" for number in range(25_000)]
+    asked: list[str] = []
+    for portion in id_portions(ids):
+        assert len(portion) == 20
+        for field in portion.values():
+            assert isinstance(field, list)
+            assert len(format_bind_value(field).encode()) < 131_072
+            asked += field
+    assert asked == ids

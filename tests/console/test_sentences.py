@@ -118,6 +118,14 @@ def test_a_category_that_was_never_seen_and_missing_values_are_told() -> None:
     assert not any("38.0 % of country is missing" in text for text in tell(quality, (), counts).reasons)
 
 
+def test_a_constant_column_and_silence_are_told_in_words() -> None:
+    constant = tell(said(Rule.QUALITY, ("amount", "constant", 1.0, 0.5)), (), {})
+    assert constant.what == "amount is constant"
+    assert constant.reasons[0].startswith("It has one value in the whole window")
+    silent = tell(said(Rule.QUALITY, ("", "freshness_s", 7_200.0, 3_600.0)), (), {})
+    assert (silent.what, silent.reasons[0]) == ("no rows came", "None for 2 h; the limit is 60 min.")
+
+
 @pytest.mark.parametrize(
     ("effect", "text"),
     [

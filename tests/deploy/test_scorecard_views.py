@@ -147,6 +147,26 @@ def test_what_nobody_was_told_of_while_the_model_learned_does_not_count(store: S
     assert found.acknowledge.median_ms == HOUR_MS
 
 
+def test_an_incident_may_be_called_a_false_alarm_after_it_has_ended(store: Store) -> None:
+    state, log = State(), list[Decision]()
+    for hour, kind in ((0, SignalKind.ALERT), (2, SignalKind.RESOLVE)):
+        start_ms = NOW_MS + hour * HOUR_MS
+        one = replace(
+            signal(kind, "late", hour, "calm"), window_start_ms=start_ms, window_end_ms=start_ms + HOUR_MS
+        )
+        state, taken = after(state, [one], setting(), start_ms + HOUR_MS)
+        log.extend(taken)
+    end = Resolution(log[0].incident, "ann", "", false_alarm=True)
+    state, taken = after(state, [end], setting(), NOW_MS + 9 * HOUR_MS)
+    log.extend(taken)
+    archive(store, log)
+    assert score(state, [], {}, 0, NOW_MS + 40 * HOUR_MS, Sla(HOUR_MS, HOUR_MS), {}).false_alarms == 1
+    told = store.query_rows(
+        "SELECT incidents, open_incidents, false_alarms FROM scorecard_incidents WHERE model = 'calm'"
+    )
+    assert told == [(1, 0, 1)]
+
+
 def archive(store: Store, decisions: list[Decision]) -> None:
     for _ in range(2):  # redelivered
         messages = [(SourceMessage("decisions", 0, 0, it.model.encode(), b""), it) for it in decisions]

@@ -11,6 +11,7 @@ from driftsonde.core.control.incidents import Status
 from driftsonde.core.control.state import State
 from driftsonde.core.signals import Rule, Signal
 from driftsonde.core.verdict import ColumnCounts
+from driftsonde.core.volume import FRESHNESS
 from driftsonde.core.volume import RATIO as VOLUME
 from driftsonde.report.formats import format_moment
 
@@ -58,7 +59,7 @@ def _by_cause(
         return ""
     if signal.rule is Rule.CANARY:
         return f"Take version {signal.version} back: the champion does better at the same time."
-    if first.statistic == VOLUME:
+    if first.statistic in (VOLUME, FRESHNESS):
         return "Ask whoever sends the rows: the model is not the cause."
     main = main_column(signal, outputs)
     name = suspect(ranking, outputs) if main in outputs or not main else main

@@ -117,7 +117,7 @@ def _sent(
         first_ms = min(
             asked_ms.get((it.detail.parent, it.detail.parent_step), it.timestamp_ms) for it in sent
         )
-        last = sent[-1]
+        last = max(sent, key=lambda it: it.timestamp_ms)
         count = format_plural(len(sent), what)
         text = f"{count} sent to {target}" if arrived else f"{count} did not reach {target}"
         if len(sent) > 1:

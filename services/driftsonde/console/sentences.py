@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from driftsonde.console.hints import hints, part_text
 from driftsonde.console.stories import Effect, Ranked, bins_of
+from driftsonde.core.column_health import CONSTANT
 from driftsonde.core.contest import PAIRED_ERROR
+from driftsonde.core.iso_time import span_text
 from driftsonde.core.signals import Evidence, Rule, Signal
 from driftsonde.core.verdict import ColumnCounts
+from driftsonde.core.volume import FRESHNESS
 from driftsonde.core.volume import RATIO as VOLUME
 from driftsonde.report.formats import format_metric, format_plural, name_of
 
@@ -92,7 +95,8 @@ def effect_text(effect: Effect | None, open_still: bool) -> str:
         return f"{title} {before} → {after} since{past} ({labels})."
     if effect.past_limit:
         return f"{title} {before} → {after} since, past its limit in some windows ({labels})."
-    if effect.metric == "accuracy" and abs(effect.after - effect.before) > _by_chance(effect):
+    # Of an error nobody knows here how much it moves by chance.
+    if effect.metric != "accuracy" or abs(effect.after - effect.before) > _by_chance(effect):
         return f"{title} {before} → {after} since, within its limit ({labels})."
     so_far = " so far" if open_still else ""
     return f"{title} not affected{so_far}: {after}, before {before} ({labels})."
@@ -160,6 +164,14 @@ def _quality(entry: Evidence) -> Told:
         return Told(
             f"far {what} rows than usual came",
             (f"{format_plural(entry.n, 'row')}; {expected:,} were expected.",),
+        )
+    if entry.statistic == FRESHNESS:
+        passed, allowed = (span_text(round(1_000 * seconds)) for seconds in (entry.value, entry.threshold))
+        return Told("no rows came", (f"None for {passed}; the limit is {allowed}.",))
+    if entry.statistic == CONSTANT:
+        return Told(
+            f"{entry.column} is constant",
+            ("It has one value in the whole window, which it had not in the baseline.",),
         )
     value, limit = (format_metric(entry.statistic, number) for number in (entry.value, entry.threshold))
     what, rows = _QUALITY.get(entry.statistic, (f"has too much: {name_of(entry.statistic)}", "are concerned"))

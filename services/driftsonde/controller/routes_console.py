@@ -168,7 +168,7 @@ def _models_router(pages: Pages) -> APIRouter:
         state, catalogue = backend.state(), backend.catalogue()
         versions = catalogue.versions_of(model)
         baselines = [b for version in versions if (b := catalogue.baseline(model, version)) is not None]
-        if not versions and not state.model(model).incidents:
+        if model not in catalogue.specs and not versions and not state.model(model).incidents:
             return pages.trouble(person, 404, "No such model", f"No model {model!r} is registered.")
         now = datetime.now(UTC)
         try:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from driftsonde.adapters.clickhouse import StoreRejected, StoreUnavailable
 from driftsonde.adapters.stored_control import decisions_until
-from driftsonde.adapters.stored_events import IDS, IN_PREDICTIONS_OF_IDS, id_parameters
+from driftsonde.adapters.stored_events import IDS, IN_PREDICTIONS_OF_IDS, id_portions
 from driftsonde.controller.backend import Backend, Json, Limit
 from driftsonde.controller.problems import Unavailable
 from driftsonde.core.control.canonical import to_object
@@ -65,7 +65,8 @@ def predictions_router(backend: Backend) -> APIRouter:
     def of_prediction(prediction_id: str, model: str = "") -> Json:
         """The version that made a prediction; several where several models, or a shadow, made one under this id."""
         with _store_in_reach():
-            rows = backend.store.query_rows(_PREDICTION, id_parameters([prediction_id]) | {"model": model})
+            (ids,) = id_portions([prediction_id])
+            rows = backend.store.query_rows(_PREDICTION, ids | {"model": model})
         if not rows:
             raise Unknown(f"no prediction {prediction_id!r} is stored")
         return {"items": [_prediction(backend, row) for row in rows]}

@@ -9,10 +9,9 @@ from driftsonde.adapters.clickhouse import Store
 from driftsonde.adapters.positions import read_archived
 from driftsonde.adapters.stored_events import (
     IDS,
-    IDS_PER_QUERY,
     IN_LABELS_OF_IDS,
     IN_PREDICTIONS_OF_IDS,
-    id_parameters,
+    id_portions,
 )
 from driftsonde.core.chunks import NO_TIME_MS
 from driftsonde.core.events import (
@@ -29,7 +28,7 @@ from driftsonde.core.spec import Task
 from driftsonde.sketcher.folding import entries_of
 from driftsonde.sketcher.labels import Found, Lookup, in_time, wait_ms
 from driftsonde.sketcher.messages import Plans
-from driftsonde.sketcher.step_times import batched, first_above, times_at
+from driftsonde.sketcher.step_times import first_above, times_at
 
 _PREDICTIONS = f"""
 SELECT prediction_id, source_partition, source_offset, version, variant, toUnixTimestamp64Milli(timestamp),
@@ -98,13 +97,14 @@ def look_up(store: Store, lookups: Sequence[Lookup], plans: Plans, topics: tuple
     ids = list(dict.fromkeys(prediction_id for lookup in lookups for prediction_id in lookup.ids))
     predictions: dict[str, list[_Prediction]] = {}
     labels: dict[str, list[_Label]] = {}
-    for portion in batched(ids, IDS_PER_QUERY):
-        asked = id_parameters(portion) | {"model": model, "partition": partition}
-        for prediction_id, *row in store.query_rows(_PREDICTIONS, asked | {"below": predictions_below}):
+    where = {"model": model, "partition": partition}
+    for portion in id_portions(ids):
+        for prediction_id, *row in store.query_rows(
+            _PREDICTIONS, portion | where | {"below": predictions_below}
+        ):
             predictions.setdefault(prediction_id, []).append(_Prediction(*row))
-    for portion in batched(list(predictions), IDS_PER_QUERY):
-        asked = id_parameters(portion) | {"model": model, "partition": partition}
-        for prediction_id, *row in store.query_rows(_LABELS, asked | {"below": labels_below}):
+    for portion in id_portions(predictions):
+        for prediction_id, *row in store.query_rows(_LABELS, portion | where | {"below": labels_below}):
             labels.setdefault(prediction_id, []).append(_Label(*row))
     offsets = {p.offset for rows in predictions.values() for p in rows if p.partition == partition}
     arrivals = times_at(store, topics[0], partition, sorted(offsets))
