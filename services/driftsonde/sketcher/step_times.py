@@ -28,7 +28,7 @@ FROM (SELECT arrayJoin({{wanted:Array(Int64)}}) AS above_ms, {{partition:UInt32}
 ASOF JOIN {_STEPS} ON wanted.partition = steps.partition AND wanted.above_ms < steps.time_ms
 """
 
-# What is asked about goes in the address of a query, which must not get too long.
+# What is asked about is one field of a request, of which ClickHouse takes 128 kB.
 WANTED_PER_QUERY = 2_000
 
 T = TypeVar("T")
