@@ -16,17 +16,9 @@ from driftsonde.core.page_budget import JOINT, log_page_bar
 from driftsonde.core.plan import Plan
 from driftsonde.core.spec import MultivariateRule
 from driftsonde.core.statistics.counts import FloatArray
-from driftsonde.core.statistics.discovery import e_benjamini_hochberg
-from driftsonde.core.statistics.level_detector import (
-    Level,
-    accept_level,
-    level_evidence,
-    level_of_psi,
-    new_level_detector,
-    observe_level,
-)
+from driftsonde.core.statistics.level_detector import Level, level_of_psi, new_level_detector
 from driftsonde.core.verdict import Metric
-from driftsonde.core.watching_drift import DriftWatch
+from driftsonde.core.watching_drift import DriftWatch, LevelWindow, watch_levels
 
 NUMBERS = (SHIFT, RECONSTRUCTION)
 
@@ -47,17 +39,9 @@ def watch_joint(
         return known, None
     values = np.array([found[name].value for name in NUMBERS])
     level, size = _level(plan.joint, rule, values, found[SHIFT].n)
-    bar = log_page_bar(plan, JOINT)
-    learns = np.array([name not in known.alarmed for name in NUMBERS])
-    detector = observe_level(known.detector, level, start_ms, bar + np.log(len(NUMBERS)), learns)
-    if learning:
-        detector = accept_level(detector, np.ones(len(NUMBERS), dtype=np.bool_))
-        return DriftWatch(identity, detector, learned=known.learned + 1), None
-    evidence = level_evidence(detector)
-    lasting = ~learns & (evidence > 0) & (size >= 0.5)
-    called = (e_benjamini_hochberg(evidence, bar) & (size >= 1)) | lasting
-    alarmed = frozenset(np.array(NUMBERS)[called].tolist())
-    return DriftWatch(identity, detector, alarmed, known.learned), alarmed
+    seen = np.ones(len(NUMBERS), dtype=np.bool_)
+    window = LevelWindow(NUMBERS, level, seen=seen, large=size >= 1, lasts=size >= 0.5)
+    return watch_levels(known, window, start_ms, log_page_bar(plan, JOINT), learning)
 
 
 def _level(joint: Joint, rule: MultivariateRule, values: FloatArray, rows: int) -> tuple[Level, FloatArray]:

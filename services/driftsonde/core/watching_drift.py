@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from driftsonde.core.inputs import InputsLayout
 from driftsonde.core.page_budget import DRIFT, log_page_bar
@@ -16,6 +17,7 @@ from driftsonde.core.plan import Plan
 from driftsonde.core.statistics.counts import FloatArray
 from driftsonde.core.statistics.discovery import e_benjamini_hochberg
 from driftsonde.core.statistics.level_detector import (
+    Level,
     LevelDetector,
     accept_level,
     clear_level,
@@ -26,6 +28,8 @@ from driftsonde.core.statistics.level_detector import (
 )
 from driftsonde.core.verdict import Metric, distance_bins
 
+Flags = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True, slots=True)
 class DriftWatch:
@@ -35,6 +39,18 @@ class DriftWatch:
     detector: LevelDetector
     alarmed: frozenset[str] = frozenset()
     learned: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelWindow:
+    """What a window says of the `names` of a `DriftWatch`, in their order: where they lie, which were `seen` at all, which are
+    `large`, at their practical bar, so that they may be called, and of which a call of before `lasts` with its evidence."""
+
+    names: tuple[str, ...]
+    level: Level
+    seen: Flags
+    large: Flags
+    lasts: Flags
 
 
 def watch_drift(
@@ -57,17 +73,27 @@ def watch_drift(
     level = level_of_psi(values, freedom, inverse_rows, rule.psi)
     # A column without rows is as usual: no evidence, nothing learned.
     level = replace(level, value=np.where(seen, level.value, level.expected))
-    bar = log_page_bar(plan, DRIFT)
-    learns = seen & np.array([column not in known.alarmed for column in columns])
-    detector = observe_level(known.detector, level, start_ms, bar + math.log(len(columns)), learns)
+    found = LevelWindow(columns, level, seen=seen, large=seen & (values >= rule.psi), lasts=seen)
+    return watch_levels(known, found, start_ms, log_page_bar(plan, DRIFT), learning)
+
+
+def watch_levels(
+    known: DriftWatch, found: LevelWindow, start_ms: int, log_bar: float, learning: bool
+) -> tuple[DriftWatch, frozenset[str] | None]:
+    """The watch after a window, and the names that are called; None while it learns. What is in alarm is not learned."""
+    is_called = np.array([name in known.alarmed for name in found.names])
+    among = len(found.names)
+    detector = observe_level(
+        known.detector, found.level, start_ms, log_bar + math.log(among), found.seen & ~is_called
+    )
     if learning:
-        detector = accept_level(detector, np.ones(len(columns), dtype=np.bool_))
-        return DriftWatch(columns, detector, learned=known.learned + 1), None
+        detector = accept_level(detector, np.ones(among, dtype=np.bool_))
+        return DriftWatch(known.columns, detector, learned=known.learned + 1), None
     evidence = level_evidence(detector)
-    new = e_benjamini_hochberg(evidence, bar) & seen & (values >= rule.psi)
-    lasting = ~learns & seen & (evidence > 0)
-    called = frozenset(np.array(columns)[new | lasting].tolist())
-    return DriftWatch(columns, detector, called, known.learned), called
+    new = e_benjamini_hochberg(evidence, log_bar) & found.large
+    lasting = is_called & found.lasts & (evidence > 0)
+    called = frozenset(np.array(found.names)[new | lasting].tolist())
+    return DriftWatch(known.columns, detector, called, known.learned), called
 
 
 def cleared_drift(known: DriftWatch) -> DriftWatch:
