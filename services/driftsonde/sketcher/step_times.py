@@ -1,7 +1,6 @@
 """Steps of a partition's event time, as the store has them: where in the log it came to which second."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 from driftsonde.adapters.clickhouse import Store
 
@@ -29,19 +28,17 @@ ASOF JOIN {_STEPS} ON wanted.partition = steps.partition AND wanted.above_ms < s
 """
 
 # What is asked about is one field of a request, of which ClickHouse takes 128 kB.
-WANTED_PER_QUERY = 2_000
-
-T = TypeVar("T")
+_WANTED_PER_QUERY = 2_000
 
 
-def batched(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+def _batched(items: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (items[start : start + _WANTED_PER_QUERY] for start in range(0, len(items), _WANTED_PER_QUERY))
 
 
 def times_at(store: Store, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, int]:
     """By offset, of rising ones: the second that event time had come to before it; none before the first step."""
     times: dict[int, int] = {}
-    for wanted in batched(offsets, WANTED_PER_QUERY):
+    for wanted in _batched(offsets):
         place = {"topic": topic, "partition": partition, "first": wanted[0], "last": wanted[-1]}
         times.update(_asked(store, _TIMES_AT, place, wanted))
     return times
@@ -54,7 +51,7 @@ def first_above(
     first, last = between
     place = {"topic": topic, "partition": partition, "first": first, "last": last}
     above: dict[int, int] = {}
-    for wanted in batched(times_ms, WANTED_PER_QUERY):
+    for wanted in _batched(times_ms):
         above.update(_asked(store, _FIRST_ABOVE, place, wanted))
     return above
 
